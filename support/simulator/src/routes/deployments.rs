@@ -1,0 +1,336 @@
+//! Deployments: creating, reading, listing, canceling.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::call::invalid_query;
+use super::{Answer, Call, Outcome};
+use crate::errors::ApiError;
+use crate::run::{self, Order, Run};
+use crate::settings;
+use crate::world::deployment::{Deployment, Operation, Status};
+use crate::world::people::User;
+use crate::world::stack::{Stack, Update};
+use crate::world::{DeploymentKey, StackKey, World};
+
+/// The header by which clients say what they are.
+const INITIATOR: &str = "x-pulumi-deployment-initiator";
+
+pub(super) fn post(call: &Call) -> Outcome {
+    let body = call.json()?;
+    let initiator = call.headers.get(INITIATOR).and_then(|value| value.to_str().ok());
+    let mut world = call.world();
+    let stack = call.stack(&world)?;
+    let user = Arc::clone(&call.access.user);
+    let key = create(&mut world, stack, &body, user, initiator.unwrap_or("api"), call.now)?;
+    let deployment = &world.deployments[&key];
+    let body = json!({
+        "id": deployment.id,
+        "consoleUrl": run::console_url(&world, &world.stacks[&stack], deployment.version),
+        "version": deployment.version,
+    });
+    Ok(Answer::json(StatusCode::ACCEPTED, &body))
+}
+
+/// Checks the request, merges it with the stack's settings and puts the deployment into the queue.
+pub(crate) fn create(
+    world: &mut World,
+    stack: StackKey,
+    body: &Value,
+    requested_by: Arc<User>,
+    initiator: &str,
+    now: Timestamp,
+) -> Result<DeploymentKey, ApiError> {
+    let missing = || ApiError::bad_request("Missing top level required field 'operation'");
+    let entries = body.as_object().ok_or_else(missing)?;
+    let operation = match settings::property(entries, "operation") {
+        None | Some(Value::Null) => return Err(missing()),
+        Some(Value::String(name)) if name.is_empty() => return Err(missing()),
+        Some(name) => {
+            let name = name.as_str().unwrap_or_default();
+            Operation::parse(name)
+                .ok_or_else(|| ApiError::invalid("Deployment", "operation", &format!("unknown operation {name:?}")))?
+        }
+    };
+    let inherits = match settings::property(entries, "inheritSettings") {
+        None | Some(Value::Null) => true,
+        Some(Value::Bool(inherits)) => *inherits,
+        Some(_) => {
+            return Err(ApiError::bad_request("invalid request body: inheritSettings must be a bool"));
+        }
+    };
+    let decoded = world.decoder().settings(body)?;
+    if settings::text(&decoded["operationContext"]["operation"]).is_some() {
+        return Err(ApiError::bad_request("'operation' must only be set at the top level"));
+    }
+    let target = &world.stacks[&stack];
+    let stored = target.settings.as_ref().filter(|_| inherits);
+    let merged = settings::merged(stored.map(|stored| &stored.value), decoded);
+    settings::check(&merged, &world.organizations[&target.name.organization].agent_pools)?;
+    let order = Order { operation, settings: merged, requested_by, initiator: initiator.to_owned() };
+    Ok(world.enqueue(stack, order, now))
+}
+
+/// The deployment of the path. One that was taken out of the queue is not there any more.
+pub(super) fn find<'w>(call: &Call, world: &'w World) -> Result<(DeploymentKey, &'w Deployment), ApiError> {
+    let stack = &world.stacks[&call.stack(world)?];
+    let key = stack.by_id.get(call.parameter("id"));
+    existing(world, key)
+}
+
+fn existing<'w>(world: &'w World, key: Option<&DeploymentKey>) -> Result<(DeploymentKey, &'w Deployment), ApiError> {
+    let found = key.and_then(|key| Some((*key, world.deployments.get(key)?)));
+    found.filter(|(_, deployment)| !deployment.removed).ok_or_else(|| ApiError::not_found("Deployment not found"))
+}
+
+pub(super) fn get(call: &Call) -> Outcome {
+    let world = call.world();
+    let (_, deployment) = find(call, &world)?;
+    Ok(Answer::ok(&details(&world, deployment, call.now)))
+}
+
+pub(super) fn get_by_version(call: &Call) -> Outcome {
+    let world = call.world();
+    let stack = &world.stacks[&call.stack(&world)?];
+    let version: Option<usize> = call.parameter("version").parse().ok();
+    let key = version.and_then(|version| version.checked_sub(1)).and_then(|place| stack.deployments.get(place));
+    let (_, deployment) = existing(&world, key)?;
+    Ok(Answer::ok(&details(&world, deployment, call.now)))
+}
+
+/// `2022-10-17 22:12:34.834`: UTC, without saying so.
+fn short_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
+}
+
+/// What both reading and listing show.
+fn summary(deployment: &Deployment) -> Value {
+    json!({
+        "id": deployment.id,
+        "created": short_time(deployment.created),
+        "modified": short_time(deployment.modified),
+        "status": deployment.status.name(),
+        "version": deployment.version,
+        "requestedBy": deployment.requested_by.info(),
+        "pulumiOperation": deployment.operation.name(),
+        "initiator": deployment.initiator,
+    })
+}
+
+fn details(world: &World, deployment: &Deployment, now: Timestamp) -> Value {
+    let stack = &world.stacks[&deployment.stack];
+    let mut body = summary(deployment);
+    body["latestVersion"] = stack.latest_deployment().into();
+    if let Some(run) = &deployment.run {
+        body["jobs"] = json!([job(deployment, run, now)]);
+    }
+    body["configuration"] = configuration(world, stack, deployment);
+    body
+}
+
+fn job(deployment: &Deployment, run: &Run, now: Timestamp) -> Value {
+    const NEVER: &str = "0001-01-01T00:00:00Z";
+    let time = |time: Option<Timestamp>| time.map_or_else(|| NEVER.to_owned(), |time| time.to_string());
+    let steps: Vec<Value> = run
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "name": step.name,
+                "status": step.status(),
+                "started": time(step.started),
+                "lastUpdated": time(step.last_updated(now)),
+            })
+        })
+        .collect();
+    json!({
+        "status": deployment.status.name(),
+        "started": time(run.started()),
+        "lastUpdated": time(run.last_updated(now)),
+        "steps": steps,
+    })
+}
+
+fn configuration(world: &World, stack: &Stack, deployment: &Deployment) -> Value {
+    let variables: Vec<Value> = run::environment(world, stack, deployment)
+        .into_iter()
+        .map(|(name, (value, secret))| {
+            let mut variable = json!({"name": name, "secret": secret});
+            if !secret {
+                variable["value"] = value.into();
+            }
+            variable
+        })
+        .collect();
+    let mut body = json!({"environmentVariables": variables});
+    let context = &deployment.settings["sourceContext"];
+    if let Some(url) = settings::text(&context["template"]["sourceUrl"]) {
+        body["source"] = json!({"template": {"sourceUrl": url}});
+    } else if let Some(url) = settings::source_url(&deployment.settings) {
+        let mut git = json!({"repoURL": url});
+        for name in ["branch", "repoDir", "commit"] {
+            if let Some(value) = settings::text(&context["git"][name]) {
+                git[name] = value.into();
+            }
+        }
+        body["source"] = json!({"git": git});
+    }
+    body
+}
+
+/// An item of a list.
+fn listed(world: &World, deployment: &Deployment, now: Timestamp) -> Value {
+    let stack = &world.stacks[&deployment.stack];
+    let organization = &world.organizations[&stack.name.organization];
+    let mut body = summary(deployment);
+    body["projectName"] = stack.name.project.clone().into();
+    body["stackName"] = stack.name.stack.clone().into();
+    body["paused"] = (stack.paused || organization.paused).into();
+    let jobs: Vec<Value> = deployment.run.iter().map(|run| job(deployment, run, now)).collect();
+    body["jobs"] = jobs.into();
+    let update = deployment.update.and_then(|place| stack.updates.get(place));
+    body["updates"] = update.map(nested_update).into_iter().collect();
+    let pool = settings::agent_pool(&deployment.settings);
+    if let Some((id, name)) = pool.and_then(|id| organization.agent_pools.get_key_value(id)) {
+        body["agentPool"] = json!({"id": id, "name": name});
+    }
+    body
+}
+
+fn nested_update(update: &Update) -> Value {
+    json!({
+        "id": update.id,
+        "updateID": update.engine_id,
+        "version": update.version,
+        "startTime": update.started.as_second(),
+        "endTime": update.ended.map_or(0, Timestamp::as_second),
+        "result": update.result,
+        "kind": update.kind,
+        "message": update.message,
+        "environment": update.environment,
+    })
+}
+
+pub(super) fn list(call: &Call) -> Outcome {
+    let page = Page::of(call)?;
+    let world = call.world();
+    let stack = &world.stacks[&call.stack(&world)?];
+    Ok(page.answer(&world, &stack.deployments, call.now))
+}
+
+/// Which part of a list is asked for.
+pub(super) struct Page {
+    number: usize,
+    size: usize,
+    ascending: bool,
+    sort: Sort,
+    status: Option<Status>,
+}
+
+enum Sort {
+    Created,
+    Modified,
+    Version,
+    Status,
+}
+
+impl Page {
+    pub(super) fn of(call: &Call) -> Result<Self, ApiError> {
+        let within = |name, default, most| match call.number(name)? {
+            None => Ok(default),
+            Some(number) if (1..=most).contains(&number) => Ok(number),
+            Some(_) => Err(invalid_query(name)),
+        };
+        let sort = match call.query("sort") {
+            None | Some("created") => Sort::Created,
+            Some("modified") => Sort::Modified,
+            Some("version") => Sort::Version,
+            Some("status") => Sort::Status,
+            Some(_) => return Err(invalid_query("sort")),
+        };
+        let status = match call.query("status") {
+            None => None,
+            Some(name) => {
+                let known = Status::ALL.into_iter().find(|status| status.name() == name);
+                Some(known.ok_or_else(|| invalid_query("status"))?)
+            }
+        };
+        Ok(Self {
+            number: within("page", 1, usize::MAX)?,
+            size: within("pageSize", 10, 100)?,
+            ascending: call.flag("asc")?,
+            sort,
+            status,
+        })
+    }
+
+    /// The part of `keys`, which are ordered by creation.
+    pub(super) fn answer(&self, world: &World, keys: &[DeploymentKey], now: Timestamp) -> Answer {
+        let mut found: Vec<&Deployment> = keys
+            .iter()
+            .filter_map(|key| world.deployments.get(key))
+            .filter(|deployment| !deployment.removed)
+            .filter(|deployment| self.status.is_none_or(|status| deployment.status == status))
+            .collect();
+        match self.sort {
+            Sort::Created => {}
+            Sort::Modified => found.sort_by_key(|deployment| deployment.modified),
+            Sort::Version => found.sort_by_key(|deployment| deployment.version),
+            Sort::Status => found.sort_by_key(|deployment| deployment.status.name()),
+        }
+        if !self.ascending {
+            found.reverse();
+        }
+        let deployments: Vec<Value> = found
+            .iter()
+            .skip((self.number - 1).saturating_mul(self.size))
+            .take(self.size)
+            .map(|deployment| listed(world, deployment, now))
+            .collect();
+        Answer::ok(&json!({
+            "deployments": deployments,
+            "itemsPerPage": self.size,
+            "total": found.len(),
+        }))
+    }
+}
+
+pub(super) fn updates(call: &Call) -> Outcome {
+    let world = call.world();
+    let (_, deployment) = find(call, &world)?;
+    let stack = &world.stacks[&deployment.stack];
+    let update = deployment.update.and_then(|place| stack.updates.get(place));
+    let body: Vec<Value> = update.map(|update| update_info(update, stack)).into_iter().collect();
+    Ok(Answer::ok(&body.into()))
+}
+
+fn update_info(update: &Update, stack: &Stack) -> Value {
+    json!({
+        "updateID": update.engine_id,
+        "version": update.version,
+        "latestVersion": stack.version(),
+        "requestedBy": update.requested_by.info(),
+        "info": {
+            "kind": update.kind,
+            "version": update.version,
+            "startTime": update.started.as_second(),
+            "endTime": update.ended.map_or(0, Timestamp::as_second),
+            "result": update.result,
+            "message": update.message,
+            "environment": update.environment,
+            "config": {},
+            "resourceChanges": update.changes,
+            "resourceCount": update.resources,
+        },
+    })
+}
+
+pub(super) fn cancel(call: &Call) -> Outcome {
+    let mut world = call.world();
+    let (key, _) = find(call, &world)?;
+    world.cancel(key, call.now)?;
+    Ok(Answer::empty(StatusCode::OK))
+}

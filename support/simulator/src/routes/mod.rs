@@ -1,0 +1,78 @@
+//! The routes of the API: one table, one module per group of resources.
+
+mod call;
+mod deployments;
+mod logs;
+mod organizations;
+mod settings;
+mod stacks;
+mod user;
+
+use axum::http::Method;
+
+pub(crate) use call::{Answer, Call, Outcome};
+pub(crate) use deployments::create as create_deployment;
+pub(crate) use settings::write as write_settings;
+
+/// One operation of the API.
+pub(crate) struct Route {
+    /// How recordings and faults call it.
+    pub(crate) name: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) handler: fn(&Call) -> Outcome,
+}
+
+const fn route(name: &'static str, method: Method, path: &'static str, handler: fn(&Call) -> Outcome) -> Route {
+    Route { name, method, path, handler }
+}
+
+macro_rules! stack_path {
+    ($rest:literal) => {
+        concat!("/api/stacks/{organization}/{project}/{stack}", $rest)
+    };
+}
+
+macro_rules! organization_path {
+    ($rest:literal) => {
+        concat!("/api/orgs/{organization}", $rest)
+    };
+}
+
+pub(crate) static ROUTES: &[Route] = &[
+    route("GetUser", Method::GET, "/api/user", user::get),
+    route("GetDefaultOrganization", Method::GET, "/api/user/organizations/default", user::default_organization),
+    route("ProjectExists", Method::HEAD, "/api/stacks/{organization}/{project}", stacks::project_exists),
+    route("CreateStack", Method::POST, "/api/stacks/{organization}/{project}", stacks::create),
+    route("GetStack", Method::GET, stack_path!(""), stacks::get),
+    route("DeleteStack", Method::DELETE, stack_path!(""), stacks::delete),
+    route("GetSettings", Method::GET, stack_path!("/deployments/settings"), settings::get),
+    route("PatchSettings", Method::POST, stack_path!("/deployments/settings"), settings::patch),
+    route("PutSettings", Method::PUT, stack_path!("/deployments/settings"), settings::put),
+    route("DeleteSettings", Method::DELETE, stack_path!("/deployments/settings"), settings::delete),
+    route("CreateDeployment", Method::POST, stack_path!("/deployments"), deployments::post),
+    route("ListDeployments", Method::GET, stack_path!("/deployments"), deployments::list),
+    route("GetDeployment", Method::GET, stack_path!("/deployments/{id}"), deployments::get),
+    route(
+        "GetDeploymentByVersion",
+        Method::GET,
+        stack_path!("/deployments/version/{version}"),
+        deployments::get_by_version,
+    ),
+    route("GetDeploymentLogs", Method::GET, stack_path!("/deployments/{id}/logs"), logs::get),
+    route("GetDeploymentUpdates", Method::GET, stack_path!("/deployments/{id}/updates"), deployments::updates),
+    route("CancelDeployment", Method::POST, stack_path!("/deployments/{id}/cancel"), deployments::cancel),
+    route("PauseStack", Method::POST, stack_path!("/deployments/pause"), stacks::pause),
+    route("ResumeStack", Method::POST, stack_path!("/deployments/resume"), stacks::resume),
+    route("GetStackMetadata", Method::GET, stack_path!("/deployments/metadata"), stacks::metadata),
+    route("ClearCache", Method::DELETE, stack_path!("/deployments/cache"), stacks::clear_cache),
+    route("ListOrganizationDeployments", Method::GET, organization_path!("/deployments"), organizations::deployments),
+    route("PauseOrganization", Method::POST, organization_path!("/deployments/pause"), organizations::pause),
+    route("ResumeOrganization", Method::POST, organization_path!("/deployments/resume"), organizations::resume),
+    route("GetOrganizationMetadata", Method::GET, organization_path!("/deployments/metadata"), organizations::metadata),
+];
+
+/// The names of all routes.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|route| route.name)
+}

@@ -1,0 +1,212 @@
+//! The walking of runs, step by step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Run, plan};
+use crate::world::deployment::Status;
+use crate::world::stack::{Hold, Update};
+use crate::world::{DeploymentKey, Event, StackKey, World};
+
+impl World {
+    /// Plans the deployment's next event and voids the one planned before.
+    pub(super) fn plan_progress(&mut self, key: DeploymentKey, at: Timestamp) {
+        if let Some(deployment) = self.deployments.get_mut(&key) {
+            deployment.generation += 1;
+            let generation = deployment.generation;
+            self.plan_event(at, Event::Progress(key, generation));
+        }
+    }
+
+    /// An accepted deployment starts to run, or a running one ends its step.
+    pub(crate) fn progress(&mut self, key: DeploymentKey, generation: u64, at: Timestamp) {
+        let Some(deployment) = self.deployments.get_mut(&key) else {
+            return;
+        };
+        if deployment.generation != generation {
+            return;
+        }
+        deployment.modified = at;
+        match deployment.status {
+            Status::Accepted => self.start(key, at),
+            Status::Running => self.end_step(key, at),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, key: DeploymentKey, at: Timestamp) {
+        let Some(deployment) = self.deployments.get(&key) else {
+            return;
+        };
+        let Some(stack) = self.stacks.get(&deployment.stack) else {
+            return;
+        };
+        let run = Run::new(plan::plan(self, stack, deployment), at);
+        if let Some(deployment) = self.deployments.get_mut(&key) {
+            deployment.status = Status::Running;
+            deployment.run = Some(run);
+        }
+        self.enter_step(key, at);
+    }
+
+    fn enter_step(&mut self, key: DeploymentKey, at: Timestamp) {
+        let Some(deployment) = self.deployments.get_mut(&key) else {
+            return;
+        };
+        let Some(run) = deployment.run.as_mut() else {
+            return;
+        };
+        run.enter(at);
+        let (due, is_pulumi) = (run.due, run.steps[run.current].is_pulumi);
+        let hold = self.stacks.get(&deployment.stack).and_then(|stack| stack.hold.as_ref());
+        let stands = hold.is_some_and(|hold| hold.applies_to(&run.steps[run.current].name));
+        if stands {
+            run.hold(at);
+            deployment.generation += 1;
+        }
+        if is_pulumi {
+            self.begin_update(key, at);
+        }
+        if !stands {
+            self.plan_progress(key, due);
+        }
+    }
+
+    fn end_step(&mut self, key: DeploymentKey, at: Timestamp) {
+        let Some(run) = self.deployments.get_mut(&key).and_then(|deployment| deployment.run.as_mut()) else {
+            return;
+        };
+        let step = &run.steps[run.current];
+        let (failed, is_pulumi) = (step.fails, step.is_pulumi);
+        run.leave(at, failed);
+        let is_last = run.current + 1 == run.steps.len();
+        if is_pulumi {
+            self.end_update(key, at, !failed);
+        }
+        if failed {
+            self.finish(key, Status::Failed, at);
+        } else if is_last {
+            self.finish(key, Status::Succeeded, at);
+        } else {
+            if let Some(run) = self.deployments.get_mut(&key).and_then(|deployment| deployment.run.as_mut()) {
+                run.current += 1;
+            }
+            self.enter_step(key, at);
+        }
+    }
+
+    /// Pulumi begins to work on the stack.
+    fn begin_update(&mut self, key: DeploymentKey, at: Timestamp) {
+        let Some(deployment) = self.deployments.get(&key) else {
+            return;
+        };
+        let Some(run) = deployment.run.as_ref() else {
+            return;
+        };
+        let Some(stack) = self.stacks.get(&deployment.stack) else {
+            return;
+        };
+        let operation = deployment.operation;
+        let version = stack.version() + i64::from(!operation.only_looks());
+        let update = Update {
+            id: Uuid::new_v4().to_string(),
+            engine_id: Uuid::new_v4().to_string(),
+            version,
+            kind: operation.update_kind(),
+            result: "in-progress",
+            message: format!("Deployment {} of {}", deployment.version, stack.name),
+            started: at,
+            ended: None,
+            environment: BTreeMap::from([
+                ("ci.build.id".to_owned(), deployment.id.clone()),
+                ("ci.build.number".to_owned(), deployment.version.to_string()),
+                ("ci.system".to_owned(), "Pulumi Deploy".to_owned()),
+                ("exec.agent".to_owned(), "pulumi-deploy-executor".to_owned()),
+                ("exec.kind".to_owned(), "cli".to_owned()),
+            ]),
+            changes: run.changes.clone(),
+            resources: run.resources,
+            requested_by: Arc::clone(&deployment.requested_by),
+        };
+        let place = stack.updates.len();
+        let stack = deployment.stack;
+        if let Some(stack) = self.stacks.get_mut(&stack) {
+            stack.updates.push(update);
+        }
+        if let Some(deployment) = self.deployments.get_mut(&key) {
+            deployment.update = Some(place);
+        }
+    }
+
+    fn end_update(&mut self, key: DeploymentKey, at: Timestamp, succeeded: bool) {
+        let Some(deployment) = self.deployments.get(&key) else {
+            return;
+        };
+        let Some(stack) = self.stacks.get_mut(&deployment.stack) else {
+            return;
+        };
+        let before = stack.resources;
+        let Some(update) = deployment.update.and_then(|place| stack.updates.get_mut(place)) else {
+            return;
+        };
+        update.ended = Some(at);
+        if succeeded {
+            update.result = "succeeded";
+            stack.resources = update.resources;
+        } else {
+            update.result = "failed";
+            update.changes.clear();
+            update.resources = before;
+        }
+    }
+
+    /// Stops a run in the middle.
+    pub(super) fn stop_run(&mut self, key: DeploymentKey, at: Timestamp) {
+        let Some(run) = self.deployments.get_mut(&key).and_then(|deployment| deployment.run.as_mut()) else {
+            return;
+        };
+        run.leave(at, true);
+        if run.steps[run.current].is_pulumi {
+            self.end_update(key, at, false);
+        }
+    }
+
+    /// Makes the stack's runs stand still, now or at a step.
+    pub(crate) fn hold(&mut self, stack: StackKey, hold: &Hold, now: Timestamp) {
+        let Some(target) = self.stacks.get_mut(&stack) else {
+            return;
+        };
+        target.hold = Some(hold.clone());
+        let Some(deployment) = target.active.and_then(|key| self.deployments.get_mut(&key)) else {
+            return;
+        };
+        let Some(run) = deployment.run.as_mut() else {
+            return;
+        };
+        if hold.applies_to(&run.steps[run.current].name) {
+            run.hold(now);
+            deployment.generation += 1;
+        }
+    }
+
+    /// Lets the stack's runs go on.
+    pub(crate) fn release(&mut self, stack: StackKey, now: Timestamp) {
+        let Some(target) = self.stacks.get_mut(&stack) else {
+            return;
+        };
+        target.hold = None;
+        let Some(key) = target.active else {
+            return;
+        };
+        let run = self.deployments.get_mut(&key).and_then(|deployment| deployment.run.as_mut());
+        if let Some(run) = run
+            && run.release(now)
+        {
+            let due = run.due;
+            self.plan_progress(key, due);
+        }
+    }
+}

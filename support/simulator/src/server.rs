@@ -1,0 +1,198 @@
+//! The HTTP server. It accepts connections itself, so that faults can close them for real.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{RawPathParams, Request};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use futures::{StreamExt, stream};
+use http_body_util::BodyExt;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use crate::dispatch::{self, Reply};
+use crate::routes::{Answer, ROUTES, Route};
+use crate::shared::Shared;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-pulumi-request-id");
+
+/// How long the first half of a truncated body gets to leave before the connection is closed.
+const FLUSH_TIME: Duration = Duration::from_millis(30);
+
+/// What the handle tells the server.
+pub(crate) enum Command {
+    /// Close the listener and all connections.
+    StopListening(oneshot::Sender<()>),
+    /// Listen on the same address again.
+    Listen(oneshot::Sender<io::Result<()>>),
+}
+
+/// Serves until the sender of the commands is dropped.
+pub(crate) async fn run(
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
+    let router = router(&shared);
+    let close_all = watch::Sender::new(());
+    let mut listener = Some(listener);
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                None => return,
+                Some(Command::StopListening(done)) => {
+                    listener = None;
+                    close_all.send_replace(());
+                    // Nobody waits for it any more: fine.
+                    let _ = done.send(());
+                }
+                Some(Command::Listen(done)) => {
+                    let result = match listener {
+                        Some(_) => Ok(()),
+                        None => TcpListener::bind(address).await.map(|bound| listener = Some(bound)),
+                    };
+                    let _ = done.send(result);
+                }
+            },
+            accepted = accept(listener.as_ref()) => match accepted {
+                Ok(stream) => {
+                    tokio::spawn(serve_connection(stream, router.clone(), close_all.subscribe()));
+                }
+                // Out of file descriptors, mostly: others may be closed soon.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => pending().await,
+    }
+}
+
+/// Closes the connection that a request came over.
+#[derive(Clone, Default)]
+struct Kill(Arc<Notify>);
+
+impl Kill {
+    /// Never returns: the connection takes this task down with it.
+    async fn connection(&self) -> Response {
+        self.0.notify_one();
+        pending().await
+    }
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, mut close: watch::Receiver<()>) {
+    // Small answers must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    let kill = Kill::default();
+    let service = TowerToHyperService::new(router.layer(axum::Extension(kill.clone())));
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        // An error here is the client's closing of the connection, or a fault's.
+        _ = connection => {}
+        () = kill.0.notified() => {}
+        _ = close.changed() => {}
+    }
+}
+
+fn router(shared: &Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let Ok(filter) = MethodFilter::try_from(route.method.clone()) else {
+            continue;
+        };
+        let shared = Arc::clone(shared);
+        let handler = move |parameters: RawPathParams, request: Request| {
+            let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            respond(Arc::clone(&shared), Some(route), parameters.collect(), request)
+        };
+        router = router.route(route.path, on(filter, handler.clone()));
+        // The documents write some paths with a slash at the end.
+        router = router.route(&format!("{}/", route.path), on(filter, handler));
+    }
+    let unknown = {
+        let shared = Arc::clone(shared);
+        move |request: Request| respond(Arc::clone(&shared), None, Vec::new(), request)
+    };
+    let wrong_method = {
+        let shared = Arc::clone(shared);
+        move |request: Request| async move {
+            let mut response = respond(Arc::clone(&shared), None, Vec::new(), request).await;
+            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            *response.body_mut() = Body::empty();
+            response
+        }
+    };
+    router.fallback(unknown).method_not_allowed_fallback(wrong_method)
+}
+
+/// Answers one request.
+async fn respond(
+    shared: Arc<Shared>,
+    route: Option<&'static Route>,
+    parameters: Vec<(String, String)>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let kill = parts.extensions.get::<Kill>().cloned().unwrap_or_default();
+    let Ok(body) = body.collect().await else {
+        return kill.connection().await;
+    };
+    // A task of its own: what the service has received it does, whether or not the client waits for the answer.
+    let task = tokio::spawn(dispatch::dispatch(shared, route, parameters, parts, body.to_bytes()));
+    match task.await {
+        Ok(Reply::Answer(answer)) => response(answer, None),
+        Ok(Reply::Truncated(answer)) => {
+            let half = answer.body.slice(..answer.body.len() / 2);
+            response(answer, Some(half))
+        }
+        Ok(Reply::Nothing) => kill.connection().await,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn response(answer: Answer, truncated: Option<Bytes>) -> Response {
+    let length = answer.body.len();
+    let body = match truncated {
+        None => Body::from(answer.body),
+        Some(half) => cut_off(half),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    for (name, value) in answer.headers {
+        headers.insert(name, value);
+    }
+    if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if answer.status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}
+
+/// A body that ends too early: its error makes the server close the connection.
+fn cut_off(half: Bytes) -> Body {
+    let end = stream::once(async {
+        tokio::time::sleep(FLUSH_TIME).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    });
+    Body::from_stream(stream::iter([Ok(half)]).chain(end))
+}

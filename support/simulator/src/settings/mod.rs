@@ -1,0 +1,115 @@
+//! Deployment settings: their shape, how requests are read, merged, checked, and given out.
+
+mod decode;
+mod go_duration;
+mod merge;
+mod render;
+mod shape;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::errors::ApiError;
+
+pub(crate) use decode::{Decoder, property};
+
+/// The settings of one stack. Inside the simulator a secret is `{"secret": "<in the clear>"}`.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredSettings {
+    pub(crate) value: Value,
+    /// Counts the writes.
+    pub(crate) version: i64,
+    /// Who wrote last: `api`, `console`, …
+    pub(crate) source: &'static str,
+}
+
+/// The result of applying a patch by the documented rules; without `current`, the patch alone.
+pub(crate) fn merged(current: Option<&Value>, patch: Value) -> Value {
+    merge::merge(&shape::SETTINGS, current, patch).unwrap_or_else(|| Value::Object(Map::new()))
+}
+
+/// The settings as the service gives them out, secrets masked with fresh ciphertexts.
+pub(crate) fn rendered(stored: &StoredSettings, cipher: &crate::secrets::Cipher) -> Value {
+    let mut value = render::render(&shape::SETTINGS, &stored.value, cipher);
+    value["version"] = stored.version.into();
+    value["source"] = stored.source.into();
+    value
+}
+
+/// The checks that need the whole settings, after merging.
+pub(crate) fn check(settings: &Value, pools: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    if let Some(pool) = agent_pool(settings)
+        && !pools.contains_key(pool)
+    {
+        return Err(ApiError::invalid("DeploymentSettings", "agentPoolID", &format!("invalid agent pool id {pool:?}")));
+    }
+    let template = &settings["sourceContext"]["template"];
+    if template.is_object() && text(&template["sourceUrl"]).is_none() {
+        return Err(ApiError::invalid(
+            "DeploymentSettings",
+            "sourceContext.template.sourceUrl",
+            "sourceContext.template.sourceUrl is required when using a template",
+        ));
+    }
+    Ok(())
+}
+
+/// A string that says something: the clients send `""` for what they leave unset.
+pub(crate) fn text(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.is_empty())
+}
+
+/// The agent pool that the settings choose.
+pub(crate) fn agent_pool(settings: &Value) -> Option<&str> {
+    text(&settings["agentPoolID"])
+}
+
+/// Where the program's source comes from; none: there is nothing to run.
+pub(crate) fn source_url(settings: &Value) -> Option<String> {
+    let context = &settings["sourceContext"];
+    let written = [&context["git"]["repoUrl"], &context["hg"]["repoUrl"], &context["template"]["sourceUrl"]];
+    if let Some(url) = written.into_iter().find_map(text) {
+        return Some(url.to_owned());
+    }
+    let hosted = [&settings["gitHub"]["repository"], &settings["vcs"]["repository"]];
+    let repository = hosted.into_iter().find_map(text)?;
+    Some(if repository.contains("://") {
+        repository.to_owned()
+    } else {
+        format!("https://github.com/{repository}.git")
+    })
+}
+
+/// The environment variables in the clear, each with whether it is secret.
+pub(crate) fn environment(settings: &Value) -> BTreeMap<String, (String, bool)> {
+    let variables = settings["operationContext"]["environmentVariables"].as_object();
+    variables
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| match value {
+            Value::String(plain) => Some((name.clone(), (plain.clone(), false))),
+            Value::Object(_) => {
+                let secret = value["secret"].as_str()?;
+                Some((name.clone(), (secret.to_owned(), true)))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// A flag among the options of the operation.
+pub(crate) fn option(settings: &Value, name: &str) -> bool {
+    settings["operationContext"]["options"][name].as_bool().unwrap_or(false)
+}
+
+/// The commands that run before Pulumi does.
+pub(crate) fn pre_run_commands(settings: &Value) -> Vec<String> {
+    let commands = settings["operationContext"]["preRunCommands"].as_array();
+    commands.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Whether the run gets credentials from a cloud provider through OIDC.
+pub(crate) fn uses_oidc(settings: &Value) -> bool {
+    settings["operationContext"]["oidc"].as_object().is_some_and(|providers| providers.values().any(Value::is_object))
+}

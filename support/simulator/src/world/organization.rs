@@ -1,0 +1,40 @@
+//! Organizations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{DeploymentKey, StackKey};
+
+/// What an organization may run at once, unless it is told otherwise.
+const DEFAULT_CONCURRENCY: usize = 5;
+
+#[derive(Debug)]
+pub(crate) struct Organization {
+    pub(crate) name: String,
+    pub(crate) paused: bool,
+    pub(crate) concurrency: usize,
+    /// By project and stack.
+    pub(crate) stacks: BTreeMap<(String, String), StackKey>,
+    /// Agent pools: their names by their ids.
+    pub(crate) agent_pools: BTreeMap<String, String>,
+    /// What may start as soon as there is a place, oldest first: the first in the queue of each stack whose turn it is.
+    pub(crate) ready: BTreeSet<(DeploymentKey, StackKey)>,
+    /// What takes one of the places: accepted or running.
+    pub(crate) active: BTreeSet<DeploymentKey>,
+    /// All deployments of the organization, oldest first.
+    pub(crate) deployments: Vec<DeploymentKey>,
+}
+
+impl Organization {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            paused: false,
+            concurrency: DEFAULT_CONCURRENCY,
+            stacks: BTreeMap::new(),
+            agent_pools: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            active: BTreeSet::new(),
+            deployments: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Stacks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::DeploymentKey;
+use super::people::User;
+use crate::names::StackName;
+use crate::settings::StoredSettings;
+
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) name: StackName,
+    pub(crate) id: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) settings: Option<StoredSettings>,
+    pub(crate) paused: bool,
+    pub(crate) hold: Option<Hold>,
+    /// In the order of their versions, which begin at 1.
+    pub(crate) deployments: Vec<DeploymentKey>,
+    pub(crate) by_id: HashMap<String, DeploymentKey>,
+    /// What waits, oldest first.
+    pub(crate) waiting: BTreeSet<DeploymentKey>,
+    /// The one that the organization's queue knows as ready.
+    pub(crate) ready: Option<DeploymentKey>,
+    /// The one that is accepted or running.
+    pub(crate) active: Option<DeploymentKey>,
+    /// What Pulumi did to the stack, oldest first, previews included.
+    pub(crate) updates: Vec<Update>,
+    /// How many resources the stack has.
+    pub(crate) resources: u64,
+}
+
+/// Where a run is made to stop until it is released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Wherever it is.
+    Anywhere,
+    /// At the beginning of this step.
+    At(String),
+}
+
+impl Hold {
+    pub(crate) fn applies_to(&self, step: &str) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::At(name) => name.eq_ignore_ascii_case(step),
+        }
+    }
+}
+
+impl Stack {
+    pub(super) fn new(name: StackName, id: String, tags: BTreeMap<String, String>) -> Self {
+        Self {
+            name,
+            id,
+            tags,
+            settings: None,
+            paused: false,
+            hold: None,
+            deployments: Vec::new(),
+            by_id: HashMap::new(),
+            waiting: BTreeSet::new(),
+            ready: None,
+            active: None,
+            updates: Vec::new(),
+            resources: 0,
+        }
+    }
+
+    /// The version of the newest deployment, 0 when there was none.
+    pub(crate) fn latest_deployment(&self) -> usize {
+        self.deployments.len()
+    }
+
+    /// The stack's own version: the number of updates that may have changed it.
+    pub(crate) fn version(&self) -> i64 {
+        self.updates.last().map_or(0, |update| update.version)
+    }
+}
+
+/// One run of Pulumi on the stack.
+#[derive(Debug, Clone)]
+pub(crate) struct Update {
+    pub(crate) id: String,
+    /// The `updateID` of the API.
+    pub(crate) engine_id: String,
+    pub(crate) version: i64,
+    pub(crate) kind: &'static str,
+    pub(crate) result: &'static str,
+    pub(crate) message: String,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) changes: BTreeMap<&'static str, u64>,
+    /// Resources of the stack afterwards.
+    pub(crate) resources: u64,
+    pub(crate) requested_by: Arc<User>,
+}

@@ -1,0 +1,24 @@
+//! The simulator, driven over HTTP.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail like the tests themselves"
+)]
+
+mod auth;
+mod binary;
+mod conformance;
+mod creating;
+mod faults;
+mod listing;
+mod load;
+mod logs;
+mod queue;
+mod requests;
+mod runs;
+mod secrets;
+mod settings;
+mod stacks;
+mod support;

@@ -1,0 +1,230 @@
+use pulumi_cloud_simulator::SimulatorError;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Bench, STACK, bench, stack_path};
+
+fn path() -> String {
+    stack_path("/deployments/settings")
+}
+
+/// What is left of the answer without what the service adds to every one.
+fn stripped(mut settings: Value) -> Value {
+    let entries = settings.as_object_mut().unwrap();
+    assert_eq!(entries.remove("source"), Some("api".into()));
+    assert!(entries.remove("version").unwrap().is_i64());
+    settings
+}
+
+async fn patched(bench: &Bench, patch: Value) -> Value {
+    stripped(bench.api.post(&path(), patch).await.expect(200))
+}
+
+#[tokio::test]
+async fn there_are_none_at_first() {
+    let bench = bench().await;
+    let without = bench.api.get(&path()).await.expect_error(404);
+    let missing = bench.api.get("/api/stacks/acme/web/none/deployments/settings").await.expect_error(404);
+    assert_eq!(without.replace("prod", "none"), missing);
+    assert_eq!(bench.simulator.settings(STACK), None);
+}
+
+#[tokio::test]
+async fn a_patch_merges_as_documented() {
+    let bench = bench().await;
+    let first = json!({
+        "sourceContext": {"git": {
+            "repoURL": "https://github.com/pulumi/deploy-demos.git",
+            "branch": "refs/heads/demo",
+            "repoDir": "pulumi-programs/aws-ts-s3",
+        }},
+        "operationContext": {
+            "preRunCommands": ["echo \"hello world\""],
+            "environmentVariables": {"AWS_REGION": "us-west-2", "A": "1", "B": {"secret": "2"}},
+        },
+    });
+    patched(&bench, first).await;
+    let second = json!({
+        "sourceContext": {"git": {"repoURL": null}},
+        "operationContext": {
+            "preRunCommands": ["echo \"bonjour\""],
+            "environmentVariables": {"A": null, "B": null},
+            "oidc": {"aws": {"roleArn": "my-role-arn", "sessionName": "pulumi-deploy"}},
+        },
+        "gitHub": {"repository": "pulumi/deploy-demos"},
+    });
+    let expected = json!({
+        "sourceContext": {"git": {"branch": "refs/heads/demo", "repoDir": "pulumi-programs/aws-ts-s3"}},
+        "operationContext": {
+            "preRunCommands": ["echo \"bonjour\""],
+            "environmentVariables": {"AWS_REGION": "us-west-2"},
+            "oidc": {"aws": {"roleArn": "my-role-arn", "sessionName": "pulumi-deploy"}},
+        },
+        "gitHub": {"repository": "pulumi/deploy-demos"},
+    });
+    assert_eq!(patched(&bench, second).await, expected);
+    assert_eq!(stripped(bench.api.get(&path()).await.expect(200)), expected);
+    assert_eq!(bench.simulator.settings(STACK), Some(expected));
+}
+
+#[tokio::test]
+async fn null_deletes_whole_objects_and_nested_nulls_leave_nothing() {
+    let bench = bench().await;
+    patched(
+        &bench,
+        json!({"cacheOptions": {"enable": true}, "tag": "x", "gitHub": {"repository": "a/b", "paths": null}}),
+    )
+    .await;
+    assert_eq!(bench.simulator.settings(STACK).unwrap()["gitHub"], json!({"repository": "a/b"}));
+    assert_eq!(patched(&bench, json!({"cacheOptions": null, "gitHub": null})).await, json!({"tag": "x"}));
+}
+
+#[tokio::test]
+async fn put_replaces_everything() {
+    let bench = bench().await;
+    patched(&bench, json!({"tag": "x", "cacheOptions": {"enable": true}})).await;
+    let body = json!({"tag": "y", "cacheOptions": null, "sourceContext": {"git": null, "hg": null}});
+    let reply = bench.api.put(&path(), body).await.expect(200);
+    assert_eq!(stripped(reply), json!({"tag": "y", "sourceContext": {}}));
+}
+
+#[tokio::test]
+async fn every_write_has_a_new_version() {
+    let bench = bench().await;
+    for expected in 1..=3 {
+        let reply = bench.api.post(&path(), json!({"tag": "same"})).await.expect(200);
+        assert_eq!(reply["version"], expected);
+    }
+    assert_eq!(bench.api.put(&path(), json!({})).await.expect(200)["version"], 4);
+    assert_eq!(bench.api.get(&path()).await.expect(200)["version"], 4);
+    assert_eq!(bench.simulator.settings_version(STACK), Some(4));
+}
+
+#[tokio::test]
+async fn deleting_answers_a_boolean() {
+    let bench = bench().await;
+    patched(&bench, json!({"tag": "x"})).await;
+    assert_eq!(bench.api.delete(&path()).await.expect(200), true);
+    assert_eq!(bench.api.delete(&path()).await.expect(200), false);
+    bench.api.get(&path()).await.expect_error(404);
+    bench.api.delete("/api/stacks/acme/web/none/deployments/settings").await.expect_error(404);
+}
+
+#[tokio::test]
+async fn keys_are_read_in_any_case_but_variables_are_not() {
+    let bench = bench().await;
+    let settings = patched(
+        &bench,
+        json!({
+            "SOURCEcontext": {"GIT": {"RepoURL": "https://example.com/r.git", "gitauth": {"basicauth": {"username": "u"}}}},
+            "github": null,
+            "AgentPoolId": "",
+            "operationcontext": {"environmentvariables": {"lower": "1", "LOWER": "2"}},
+            "executorContext": {"executorImage": {"Reference": "img", "Credentials": {"userName": "me"}}},
+            "unknown": {"ignored": true},
+        }),
+    )
+    .await;
+    let expected = json!({
+        "sourceContext": {"git": {
+            "repoUrl": "https://example.com/r.git",
+            "gitAuth": {"basicAuth": {"userName": "u"}},
+        }},
+        "agentPoolID": "",
+        "operationContext": {"environmentVariables": {"lower": "1", "LOWER": "2"}},
+        "executorContext": {"executorImage": {"reference": "img", "credentials": {"username": "me"}}},
+    });
+    assert_eq!(settings, expected);
+    // A differently written key is still the same property.
+    let settings = patched(&bench, json!({"sourceContext": {"git": {"repourl": null}}})).await;
+    assert_eq!(settings["sourceContext"]["git"].get("repoUrl"), None);
+}
+
+#[tokio::test]
+async fn values_are_normalised() {
+    let bench = bench().await;
+    let settings = patched(
+        &bench,
+        json!({
+            "sourceContext": {"git": {"branch": "main"}},
+            "operationContext": {"oidc": {"aws": {"duration": "1h"}, "gcp": {"tokenLifetime": "90s"}}},
+            "executorContext": {"executorImage": {"reference": "pulumi/pulumi:latest", "credentials": null}},
+        }),
+    )
+    .await;
+    assert_eq!(settings["sourceContext"]["git"]["branch"], "refs/heads/main");
+    assert_eq!(settings["operationContext"]["oidc"]["aws"]["duration"], "1h0m0s");
+    assert_eq!(settings["operationContext"]["oidc"]["gcp"]["tokenLifetime"], "1m30s");
+    assert_eq!(settings["executorContext"]["executorImage"], "pulumi/pulumi:latest");
+    let settings = patched(&bench, json!({"sourceContext": {"git": {"branch": "refs/tags/v1"}}})).await;
+    assert_eq!(settings["sourceContext"]["git"]["branch"], "refs/tags/v1");
+}
+
+#[tokio::test]
+async fn an_image_with_credentials_is_an_object() {
+    let bench = bench().await;
+    let image = |value: Value| json!({"executorContext": {"executorImage": value}});
+    let of = |settings: Value| settings["executorContext"]["executorImage"].clone();
+    let credentials = json!({"username": "u", "password": {"secret": "p"}});
+    assert_eq!(of(patched(&bench, image("one".into())).await), "one");
+    let settings = of(patched(&bench, image(json!({"credentials": credentials}))).await);
+    assert_eq!((&settings["reference"], &settings["credentials"]["username"]), (&json!("one"), &json!("u")));
+    assert_eq!(settings["credentials"]["password"]["secret"], "[secret]");
+    let settings = of(patched(&bench, image(json!({"reference": "two"}))).await);
+    assert_eq!(settings["credentials"]["username"], "u");
+    assert_eq!(of(patched(&bench, image(json!({"credentials": null}))).await), "two");
+    patched(&bench, image(json!({"credentials": {"username": "u"}}))).await;
+    assert_eq!(of(patched(&bench, image("three".into())).await), "three");
+}
+
+#[tokio::test]
+async fn wrong_types_are_refused() {
+    let bench = bench().await;
+    for (body, part) in [
+        (json!({"operationContext": {"preRunCommands": "echo"}}), "operationContext.preRunCommands"),
+        (json!({"operationContext": {"preRunCommands": [1]}}), "operationContext.preRunCommands[0]"),
+        (json!({"operationContext": {"environmentVariables": {"A": 5}}}), "operationContext.environmentVariables.A"),
+        (json!({"operationContext": {"options": {"skipInstallDependencies": "yes"}}}), "skipInstallDependencies"),
+        (json!({"operationContext": {"operation": "explode"}}), "operationContext.operation"),
+        (json!({"operationContext": {"oidc": {"aws": {"duration": "soon"}}}}), "operationContext.oidc.aws.duration"),
+        (json!({"sourceContext": []}), "sourceContext"),
+        (json!({"gitHub": {"deployPullRequest": 1.5}}), "gitHub.deployPullRequest"),
+        (json!({"vcs": {"provider": "cvs"}}), "vcs.provider"),
+        (json!({"agentPoolID": "no-such-pool"}), "no-such-pool"),
+        (json!({"sourceContext": {"template": {}}}), "sourceContext.template.sourceUrl is required"),
+        (json!({"sourceContext": {"git": {"branch": "a", "commit": "b"}}}), "mutually exclusive"),
+        (json!({"sourceContext": {"git": {"repoUrl": "u"}}, "gitHub": {"repository": "a/b"}}), "must not be specified"),
+    ] {
+        let message = bench.api.post(&path(), body).await.expect_error(400);
+        assert!(message.contains(part), "{message}");
+        assert_eq!(bench.simulator.settings(STACK), None);
+    }
+    let request = bench.api.request(Method::POST, &path()).body("{not json");
+    assert_eq!(request.send().await.unwrap().status(), 400);
+    bench.api.post(&path(), json!([1])).await.expect_error(400);
+    bench.api.post("/api/stacks/acme/web/none/deployments/settings", json!({})).await.expect_error(404);
+}
+
+#[tokio::test]
+async fn agent_pools_must_exist() {
+    let bench = bench().await;
+    let pool = bench.simulator.add_agent_pool("acme", "mine").unwrap();
+    let settings = patched(&bench, json!({"agentPoolID": pool})).await;
+    assert_eq!(settings["agentPoolID"], pool);
+}
+
+#[tokio::test]
+async fn the_console_writes_too() {
+    let bench = bench().await;
+    patched(&bench, json!({"tag": "api"})).await;
+    let stored = bench.simulator.patch_settings(STACK, &json!({"cacheOptions": {"enable": true}})).unwrap();
+    assert_eq!(stored, json!({"tag": "api", "cacheOptions": {"enable": true}}));
+    let settings = bench.api.get(&path()).await.expect(200);
+    assert_eq!((&settings["source"], &settings["version"]), (&json!("console"), &json!(2)));
+    bench.simulator.replace_settings(STACK, None).unwrap();
+    bench.api.get(&path()).await.expect_error(404);
+    let refused = bench.simulator.patch_settings(STACK, &json!({"tag": 1})).unwrap_err();
+    assert!(matches!(refused, SimulatorError::Refused { status: 400, .. }), "{refused}");
+    let unknown = bench.simulator.patch_settings("acme/web/none", &json!({})).unwrap_err();
+    assert!(matches!(unknown, SimulatorError::UnknownStack(_)), "{unknown}");
+}
