@@ -1,0 +1,510 @@
+//! `Deployment`: a run of one operation on one stack, once per request.
+
+use std::{collections::BTreeMap, fmt};
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, Duration, Time, document::SettingsDocument, reference::StackRef};
+
+/// What a `Deployment` declares.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "deployments.pulumi.com",
+    version = "v1alpha1",
+    kind = "Deployment",
+    plural = "pulumideployments",
+    singular = "pulumideployment",
+    shortname = "pdep",
+    category = "pulumi",
+    namespaced,
+    status = "DeploymentStatus",
+    derive = "PartialEq",
+    doc = "A run of one Pulumi operation on one stack. It runs once per request: once when it is created, and again when what it asks for changes.",
+    printcolumn(name = "Operation", type_ = "string", json_path = ".spec.operation"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(
+        name = "Step",
+        type_ = "string",
+        json_path = ".status.step",
+        description = "The step that runs, or where it ended"
+    ),
+    printcolumn(
+        name = "Version",
+        type_ = "integer",
+        json_path = ".status.run.version",
+        description = "The stack's number of this run"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.run.url", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.settingsRef) != has(self.stack)")
+        .message("write exactly one target: settingsRef: {name}, or stack: {organizationRef: {name}, project, name}"),
+    validation = Rule::new("has(self.settingsRef) == has(oldSelf.settingsRef) && (!has(self.settingsRef) || self.settingsRef == oldSelf.settingsRef)")
+        .message("settingsRef cannot be changed, added or removed: create another Deployment for another stack"),
+    validation = Rule::new("has(self.stack) == has(oldSelf.stack) && (!has(self.stack) || self.stack == oldSelf.stack)")
+        .message("stack cannot be changed, added or removed: create another Deployment for another stack")
+)]
+pub struct DeploymentSpec {
+    /// The `StackDeploymentSettings` in this namespace whose stack is the target; the run waits until they are in sync. Cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_ref: Option<SettingsRef>,
+    /// The target stack itself, when its settings are not managed here. Cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackRef>,
+    /// The Pulumi operation to run.
+    pub operation: Operation,
+    /// Whether the run starts from the stack's stored settings (`true`) or only from `settings`.
+    #[serde(default = "default_true")]
+    pub inherit_settings: bool,
+    /// Settings for this run only, merged over the stored ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<SettingsDocument>,
+    /// Any text; a new one runs the same request once more. The annotation `deployments.pulumi.com/rerun` does the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub rerun: Option<String>,
+    /// `true`: nothing new is started; a run that is under way is followed to its end.
+    #[serde(default)]
+    pub suspend: bool,
+    /// How long a request must stay unchanged, together with the settings and sources that it uses, before it runs. Default: `5s`.
+    #[serde(default = "default_settle")]
+    pub settle: Duration,
+    /// What happens to a run that is under way when a new request comes.
+    #[serde(default)]
+    pub supersede: Supersede,
+    /// What happens to a run that is under way when this resource is deleted.
+    #[serde(default)]
+    pub deletion_policy: RunDeletionPolicy,
+    /// How many earlier runs status remembers. Default: 10.
+    #[serde(default = "default_history_limit")]
+    #[schemars(range(min = 0, max = 50))]
+    pub history_limit: u32,
+    /// How many of the failed step's last log lines status shows, with every known secret value redacted. Default: 10.
+    #[serde(default = "default_failure_log_lines")]
+    #[schemars(range(min = 0, max = 50))]
+    pub failure_log_lines: u32,
+}
+
+const fn default_true() -> bool {
+    true
+}
+
+#[allow(clippy::expect_used, reason = "a constant, parsed by a test")]
+fn default_settle() -> Duration {
+    "5s".parse().expect("a constant")
+}
+
+const fn default_history_limit() -> u32 {
+    10
+}
+
+const fn default_failure_log_lines() -> u32 {
+    10
+}
+
+/// Refers to a `StackDeploymentSettings` in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct SettingsRef {
+    /// Name of the `StackDeploymentSettings`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// A Pulumi operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Bring the stack to what its program says.
+    Update,
+    /// Say what an update would do.
+    Preview,
+    /// Delete all of the stack's resources.
+    Destroy,
+    /// Bring the stack's state to what is really there.
+    Refresh,
+    /// Compare the stack's state with what is really there.
+    DetectDrift,
+    /// Bring what is really there back to the stack's state.
+    RemediateDrift,
+}
+
+impl Operation {
+    /// The API's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Update => "update",
+            Self::Preview => "preview",
+            Self::Destroy => "destroy",
+            Self::Refresh => "refresh",
+            Self::DetectDrift => "detect-drift",
+            Self::RemediateDrift => "remediate-drift",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What happens to a run that is under way when a new request comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Supersede {
+    /// The new request waits for its end.
+    Wait,
+    /// A run that is still queued is canceled; one that runs is waited for.
+    #[default]
+    CancelQueued,
+    /// The run is canceled. Canceling a running Pulumi operation can leave a stack inconsistent.
+    Cancel,
+}
+
+/// What happens to a run that is under way when its resource is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RunDeletionPolicy {
+    /// It goes on by itself.
+    Orphan,
+    /// It is canceled if it is still queued; one that runs goes on by itself.
+    #[default]
+    CancelQueued,
+    /// It is canceled, and its end is waited for. Canceling a running Pulumi operation can leave a stack inconsistent.
+    Cancel,
+}
+
+/// Where a Deployment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Nothing is started yet.
+    Pending,
+    /// The service has the run in its queue.
+    Queued,
+    /// The run is under way.
+    Running,
+    /// The run ended well.
+    Succeeded,
+    /// The run ended badly.
+    Failed,
+    /// The service skipped the run.
+    Skipped,
+    /// The run was canceled.
+    Canceled,
+}
+
+impl Phase {
+    /// Whether nothing more happens by itself.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Canceled)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What is known of a Deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentStatus {
+    /// The `metadata.generation` that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The value of `reconcile.fluxcd.io/requestedAt` that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// The `metadata.uid` that this status was written for. Another one means a restored backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The step that runs or where it ended, as `4/6 pulumi update`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// `Ready`, `Reconciling`, `Stalled`, and this kind's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The last request that was handled: by a run, or by a person's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<HandledRequest>,
+    /// Written before a run is created and gone when it is recorded: a create whose outcome is not settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// The service's refusal of the current request; it is not tried again until something changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// The newest run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// Earlier runs, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// A request that was handled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct HandledRequest {
+    /// Counts the requests of this resource from 1.
+    pub number: u64,
+    /// Digest of what was asked for.
+    pub digest: String,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Purpose {
+    /// The operation that was asked for.
+    #[default]
+    Main,
+}
+
+/// The stack that a run belongs to, resolved when it was created. Later changes of references do not move it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Base URL of the service.
+    #[serde(rename = "backendURL")]
+    pub backend_url: String,
+    /// Organization in Pulumi Cloud.
+    pub organization: String,
+    /// Project.
+    pub project: String,
+    /// Stack.
+    pub stack: String,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.organization, self.project, self.stack)
+    }
+}
+
+/// A create that may or may not have happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// 128 random bits in hexadecimal, carried by the run as the name of an environment variable.
+    pub nonce: String,
+    /// The request that the run is for.
+    pub request: HandledRequest,
+    /// What the run is for.
+    pub purpose: Purpose,
+    /// Counts the runs for this request and purpose from 1.
+    pub attempt: u32,
+    /// The operation.
+    pub operation: Operation,
+    /// The stack.
+    pub target: Target,
+    /// Random id of the operator process that wrote this.
+    pub holder: String,
+    /// When it was written, by the operator's clock.
+    pub time: Time,
+    /// The highest version of the stack's deployments known before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_floor: Option<u64>,
+    /// The service's clock, as last seen before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_date: Option<Time>,
+}
+
+/// The service's refusal of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// Digest of everything that went into the refused request.
+    pub digest: String,
+    /// What the service said.
+    pub message: String,
+}
+
+/// A run, mirrored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// The request that the run is for.
+    pub request: HandledRequest,
+    /// What the run is for.
+    pub purpose: Purpose,
+    /// Counts the runs for this request and purpose from 1.
+    pub attempt: u32,
+    /// Carried by the run as the name of an environment variable.
+    pub nonce: String,
+    /// The operation.
+    pub operation: Operation,
+    /// The stack.
+    pub target: Target,
+    /// The service's id.
+    pub id: String,
+    /// The stack's number of this run.
+    pub version: u64,
+    /// Where people look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The service's word for where it stands.
+    pub status: String,
+    /// When the service took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Time>,
+    /// When its first job began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Its jobs with their steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<Job>,
+    /// The Pulumi updates that it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updates: Vec<Update>,
+    /// Written before the cancel is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
+    /// How it ended. Absent while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Phase>,
+    /// Where and how it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A job of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Job {
+    /// The service's word for where it stands.
+    pub status: String,
+    /// Its steps in order.
+    pub steps: Vec<Step>,
+}
+
+/// A step of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The service's name of it.
+    pub name: String,
+    /// The service's word for where it stands.
+    pub status: String,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}
+
+/// A Pulumi update that a run made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Update {
+    /// The stack's number of the update.
+    pub version: u64,
+    /// `update`, `preview`, `refresh`, `destroy`, …
+    pub kind: String,
+    /// `not-started`, `in-progress`, `succeeded` or `failed`.
+    pub result: String,
+    /// How many resources were created, updated, deleted, left the same, …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resource_changes: BTreeMap<String, u64>,
+}
+
+/// Why a run is to be canceled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum CancelReason {
+    /// A newer request takes its place.
+    Superseded,
+    /// Its resource is deleted.
+    Deleted,
+}
+
+/// A cancel that was decided, whether or not it was sent yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancel {
+    /// Why.
+    pub reason: CancelReason,
+    /// When it was decided.
+    pub requested_at: Time,
+}
+
+/// Where and how a run failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// Name of the failed step, when one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The step's last log lines, with every known secret value redacted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+}
+
+/// An earlier run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The request that the run was for.
+    pub request_number: u64,
+    /// What the run was for.
+    pub purpose: Purpose,
+    /// Counts the runs for this request and purpose from 1.
+    pub attempt: u32,
+    /// The operation.
+    pub operation: Operation,
+    /// The service's id.
+    pub id: String,
+    /// The stack's number of the run.
+    pub version: u64,
+    /// Where people look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How it ended.
+    pub result: Phase,
+    /// When the service took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Name of the failed step, when one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_step: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_settle_time_is_a_duration() {
+        assert_eq!(default_settle().value().as_secs(), 5);
+    }
+
+    #[test]
+    fn operations_are_written_as_the_api_writes_them() {
+        for operation in [
+            Operation::Update,
+            Operation::Preview,
+            Operation::Destroy,
+            Operation::Refresh,
+            Operation::DetectDrift,
+            Operation::RemediateDrift,
+        ] {
+            assert_eq!(serde_json::to_value(operation).unwrap(), operation.as_str());
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The names this project puts on other people's objects.
+
+/// API group of the three kinds.
+pub const GROUP: &str = "deployments.pulumi.com";
+
+/// Keeps a resource until what it did remotely has been dealt with.
+pub const FINALIZER: &str = "deployments.pulumi.com/finalizer";
+
+/// A new value runs the same request once more.
+pub const RERUN: &str = "deployments.pulumi.com/rerun";
+
+/// The way out of a create whose outcome stays unknown: a deployment's id, or `retry`.
+pub const RESOLVE_CREATE: &str = "deployments.pulumi.com/resolve-create";
+
+/// A new value makes the operator look at a resource now, as Flux's own resources do.
+pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
+
+/// Prefix of the environment variable whose *name* carries a create's nonce.
+///
+/// Names come back when a deployment is read by id, even those of secret variables; values may not.
+pub const NONCE_VARIABLE_PREFIX: &str = "PULUMI_DEPLOYMENTS_OPERATOR_RUN_";

@@ -1,0 +1,264 @@
+//! `Organization`: one Pulumi organization and how to reach it.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, deployment::Operation, reference::SecretSource};
+
+/// The backend when none is written: Pulumi Cloud itself.
+pub const DEFAULT_BACKEND: &str = "https://api.pulumi.com";
+
+/// What an `Organization` declares.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "deployments.pulumi.com",
+    version = "v1alpha1",
+    kind = "Organization",
+    plural = "organizations",
+    shortname = "porg",
+    category = "pulumi",
+    namespaced,
+    status = "OrganizationStatus",
+    derive = "PartialEq",
+    doc = "One Pulumi organization and how to reach it: backend, access token, who may use it for what, request budget, organization-wide pause.",
+    printcolumn(
+        name = "Organization",
+        type_ = "string",
+        json_path = ".status.name",
+        description = "Name in Pulumi Cloud"
+    ),
+    printcolumn(
+        name = "User",
+        type_ = "string",
+        json_path = ".status.user.login",
+        description = "Whom the access token belongs to"
+    ),
+    printcolumn(
+        name = "Paused",
+        type_ = "boolean",
+        json_path = ".status.paused",
+        description = "Whether deployments are paused organization-wide"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Backend", type_ = "string", json_path = ".spec.backendURL", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)")
+        .message("name cannot be changed, added or removed: what runs for the old organization would be lost; create another Organization instead")
+)]
+pub struct OrganizationSpec {
+    /// Name of the organization in Pulumi Cloud. Default: `metadata.name`. Cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = "^[-A-Za-z0-9_]+$"))]
+    pub name: Option<String>,
+    /// Base URL of the service. It must be on the operator's `--allowed-backend` list.
+    #[serde(rename = "backendURL", default = "default_backend")]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://[^/?#@]+(/[^?#]*)?$"))]
+    pub backend_url: String,
+    /// The access token that every call for this organization carries.
+    pub access_token: SecretSource,
+    /// Pause (`true`) or resume (`false`) deployments organization-wide. Absent: left alone. Needs an organization admin's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// `true`: the operator writes nothing remotely for any resource that uses this organization; observing goes on.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Who may use this organization for what; a use that any rule allows is allowed. Absent: this namespace, everything. `[]`: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub access: Option<Vec<AccessRule>>,
+    /// Request budget, shared by everything that uses this token. Several Organizations with one token: the lowest holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+fn default_backend() -> String {
+    DEFAULT_BACKEND.to_owned()
+}
+
+/// One rule of who may use an organization for what. What a rule leaves out, it does not restrict.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRule {
+    /// The namespaces that the rule is for. Default: the Organization's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<NamespaceRule>,
+    /// Globs of `project/stack`; `*` does not cross `/`, `**` does. Default: every stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    pub stacks: Option<Vec<String>>,
+    /// Operations that Deployments may run. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 6))]
+    pub operations: Option<Vec<Operation>>,
+    /// Id of the Pulumi role that their runs have, whatever their settings say.
+    #[serde(default, rename = "roleID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub role_id: Option<String>,
+}
+
+/// The namespaces that an access rule is for, as listeners of the Gateway API choose theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(self.from == 'Selector') == has(self.selector)")
+        .message("selector goes with from: Selector, and from: Selector needs one: write selector: {matchLabels: {…}}")
+)]
+pub struct NamespaceRule {
+    /// `Same`: the Organization's own namespace. `All`: every namespace. `Selector`: those whose labels match.
+    pub from: NamespacesFrom,
+    /// Which labels a namespace must have, with `from: Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Where the namespaces of an access rule come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NamespacesFrom {
+    /// The Organization's own namespace.
+    Same,
+    /// Every namespace.
+    All,
+    /// Namespaces with matching labels.
+    Selector,
+}
+
+/// A label selector. All its requirements must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelSelector {
+    /// Labels and the values they must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Further requirements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub match_expressions: Vec<LabelRequirement>,
+}
+
+/// One requirement on a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct LabelRequirement {
+    /// The label's key.
+    #[schemars(length(min = 1, max = 317))]
+    pub key: String,
+    /// How its value must relate to `values`.
+    pub operator: LabelOperator,
+    /// The values, for `In` and `NotIn`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 63)))]
+    pub values: Vec<String>,
+}
+
+/// How a label's value must relate to given values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum LabelOperator {
+    /// It is one of them.
+    In,
+    /// It is none of them, or the label is missing.
+    NotIn,
+    /// The label is there.
+    Exists,
+    /// The label is missing.
+    DoesNotExist,
+}
+
+/// A request budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Requests per second, on average. Default: 10.
+    #[serde(default = "default_rate")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub requests_per_second: u32,
+    /// Requests that may come at once. Default: 20.
+    #[serde(default = "default_burst")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub burst: u32,
+}
+
+const fn default_rate() -> u32 {
+    10
+}
+
+const fn default_burst() -> u32 {
+    20
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { requests_per_second: default_rate(), burst: default_burst() }
+    }
+}
+
+/// What is known of an organization.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrganizationStatus {
+    /// The `metadata.generation` that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The value of `reconcile.fluxcd.io/requestedAt` that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// `Ready`, `Reconciling`, `Stalled`, and this kind's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Name of the organization in Pulumi Cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whom the access token belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<TokenUser>,
+    /// Whether deployments are paused organization-wide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// How many deployments may run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// How many deployments there are, by their status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_counts: Option<DeploymentCounts>,
+}
+
+/// Whom an access token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct TokenUser {
+    /// The login.
+    pub login: String,
+    /// The name that people see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// How many deployments there are, by their status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentCounts {
+    /// Waiting in a queue.
+    pub not_started: u64,
+    /// Accepted by a runner.
+    pub accepted: u64,
+    /// Running.
+    pub running: u64,
+    /// Ended badly.
+    pub failed: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Never ran, because a newer one took their place or they waited too long.
+    pub skipped: u64,
+    /// All of them.
+    pub total: u64,
+}

@@ -1,0 +1,111 @@
+//! IO: creates a run at most once: journal → POST → record.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{
+    Outcome,
+    journal::{journal, record, run_of, withdraw},
+};
+use crate::{
+    api::{
+        Deployment, Time,
+        deployment::{HandledRequest, Intent, Purpose, Refusal},
+    },
+    controllers::{
+        Context, Error,
+        connections::Connection,
+        deployment::{
+            desired::mark,
+            plan::{Inputs, Start},
+        },
+        digest::hex,
+        requeue::consequence,
+        write,
+    },
+    pulumi::{Class, Permit},
+};
+
+/// Creates the run. The permit was there before, so that nothing waits between the journal and the POST.
+pub async fn create(
+    start: Start,
+    inputs: &Inputs,
+    deployment: Deployment,
+    connection: &Arc<Connection>,
+    permit: &mut Permit,
+    context: &Context,
+    now: Time,
+) -> Result<(Deployment, Outcome), Error> {
+    let Start { target, mut body, digest } = start;
+    let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+    let stack = connection.stack(&target.project, &target.stack);
+    let stack_key = format!("{} {target}", target.backend_url);
+    let number =
+        deployment.status.as_ref().and_then(|status| status.request.as_ref()).map_or(1, |handled| handled.number + 1);
+    let intent = Intent {
+        nonce: hex(&rand::random::<[u8; 16]>()),
+        request: HandledRequest { number, digest: inputs.request.clone() },
+        purpose: Purpose::Main,
+        attempt: 1,
+        operation: deployment.spec.operation,
+        target,
+        holder: context.holder.clone(),
+        time: now,
+        version_floor: context.memory.latest_version(&stack_key),
+        server_date: connection.client.server_date().map(Time::from),
+    };
+    mark(&mut body, &intent.nonce);
+
+    context.memory.not_created(&intent.nonce);
+    let started = Instant::now();
+    let journaled = journal(context, deployment, &intent).await?;
+    if started.elapsed() > context.timings.send_window {
+        warn!(elapsed = ?started.elapsed(), "the journal took too long; the create is not sent");
+        return Ok((withdrawn(context, &journaled, &intent).await?, Outcome::Waiting(super::try_again())));
+    }
+    context.memory.sending(&intent.nonce);
+    match connection.client.create_deployment(permit, &stack, &body).await {
+        Ok(created) => {
+            context.memory.saw_version(&stack_key, created.version);
+            let url = Some(created.console_url).filter(|url| !url.is_empty());
+            let run = run_of(&intent, created.id, created.version, url, "not-started");
+            info!(id = %run.id, version = run.version, stack = %intent.target, operation = %intent.operation, "triggered");
+            context.metrics.run_triggered(intent.operation);
+            let recorded = record(context, &journaled, &run).await?;
+            context.memory.recovered(&intent.nonce);
+            Ok((recorded, Outcome::Created))
+        }
+        Err(error) if error.class() == Class::Ambiguous => {
+            warn!(%error, nonce = %intent.nonce, "the outcome of a create is unknown");
+            // From here on the clock of the recovery runs.
+            context.memory.recovery(&intent.nonce);
+            Ok((journaled, Outcome::AwaitingOutcome(context.timings.recovery_wait())))
+        }
+        Err(error) => {
+            context.memory.not_created(&intent.nonce);
+            let deployment = withdrawn(context, &journaled, &intent).await?;
+            let outcome = match error.class() {
+                Class::NotFound => Outcome::StackMissing(intent.target.to_string()),
+                Class::Invalid => {
+                    let message = format!(
+                        "the service refused the run and is not asked again until something changes here: {}",
+                        error.message()
+                    );
+                    Outcome::CreateRefused(Refusal { digest, message })
+                }
+                _ => Outcome::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
+            };
+            info!(%error, name = %deployment.name_any(), "the run was not created");
+            Ok((deployment, outcome))
+        }
+    }
+}
+
+async fn withdrawn(context: &Context, journaled: &Deployment, intent: &Intent) -> Result<Deployment, Error> {
+    let deployment = withdraw(context, journaled, &intent.nonce).await?;
+    context.memory.recovered(&intent.nonce);
+    Ok(deployment)
+}

@@ -1,0 +1,371 @@
+//! IO, writes: a plan for a Deployment → what came of it.
+
+mod create;
+mod failure_log;
+mod journal;
+mod recover;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{ResourceExt, runtime::controller::Action};
+use tracing::{info, warn};
+
+use self::recover::Search;
+use super::{
+    gather::{Means, resource},
+    mirror::View,
+    plan::{Adoption, Conclusion, Inputs, Plan},
+    status::Reason,
+};
+use crate::{
+    api::{
+        Deployment, Time,
+        deployment::{Cancel, CancelReason, Failure, Intent, Phase, Refusal, Run},
+    },
+    controllers::{
+        Context, Error,
+        conditions::Words,
+        connections::Connection,
+        links::{Kind, Resource},
+        requeue::{Consequence, Retry, consequence},
+        write,
+    },
+    pulumi::{Admission, CallClass, Class, Permit, wire},
+};
+
+/// What came of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was let go.
+    Released,
+    /// Its request has been handled.
+    Nothing,
+    /// It stays as it is until the organization has been looked at.
+    Held,
+    /// The status of another object or operator was taken over.
+    Adopted(Adoption),
+    /// It waits and goes on by itself.
+    Waiting(Words),
+    /// It waits for a person.
+    Refused(Words),
+    /// It waits until nothing has changed for a while.
+    Settling(Duration),
+    /// It waits for the request budget.
+    AwaitingBudget,
+    /// The run was created, or found again, and recorded.
+    Created,
+    /// A create may still be on its way.
+    AwaitingOutcome(Duration),
+    /// It cannot be told whether a create happened.
+    OutcomeUnknown {
+        /// What stands in the way of knowing.
+        why: String,
+        /// Whether a person is needed by now.
+        needs_person: bool,
+    },
+    /// The stack does not exist.
+    StackMissing(String),
+    /// The service refused the request.
+    CreateRefused(Refusal),
+    /// The create certainly did not happen; everything is planned anew.
+    Withdrawn,
+    /// The run goes on.
+    Following(Option<Box<View>>),
+    /// The run has ended.
+    Concluded {
+        /// The result.
+        result: Phase,
+        /// The last look, unless the run is gone.
+        view: Option<Box<View>>,
+        /// Where and how it failed.
+        failure: Option<Failure>,
+    },
+    /// The run's cancel was sent.
+    CancelSent,
+    /// The service could not be asked, or refused.
+    Failed(Consequence),
+}
+
+/// Carries a plan out. Returns the Deployment as it is in Kubernetes afterwards.
+pub async fn act(
+    plan: Plan,
+    inputs: &Inputs,
+    deployment: Deployment,
+    means: Means,
+    context: &Context,
+    now: Time,
+) -> Result<(Deployment, Outcome), Error> {
+    let this = resource(&deployment);
+    let Means { connection, permit } = means;
+    let (deployment, outcome) = match (plan, connection) {
+        (Plan::Idle, _) => (deployment, Outcome::Nothing),
+        (Plan::Hold, _) => (deployment, Outcome::Held),
+        (Plan::Adopt(adoption), _) => (deployment, Outcome::Adopted(adoption)),
+        (Plan::Wait(words), _) => (deployment, Outcome::Waiting(words)),
+        (Plan::Refuse(words), _) => (deployment, Outcome::Refused(words)),
+        (Plan::Settle(remaining), _) => (deployment, Outcome::Settling(remaining)),
+        (Plan::AwaitBudget, _) => (deployment, Outcome::AwaitingBudget),
+        (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::AwaitingOutcome(remaining)),
+        (Plan::Withdraw, _) => withdraw(deployment, context).await?,
+        (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
+        (Plan::Release, _) => release(deployment, context).await?,
+        (Plan::Create(start), Some(connection)) => match permit {
+            Some(mut permit) => {
+                create::create(*start, inputs, deployment, &connection, &mut permit, context, now).await?
+            }
+            None => (deployment, Outcome::AwaitingBudget),
+        },
+        (Plan::Recover(intent), Some(connection)) => recover(&intent, &this, deployment, &connection, context).await?,
+        (Plan::AdoptNamed(intent, id), Some(connection)) => {
+            adopt_named(&intent, &id, &this, deployment, &connection, context).await?
+        }
+        (Plan::Conclude(conclusion), connection) => {
+            conclude(*conclusion, &this, deployment, connection, context).await?
+        }
+        (Plan::Cancel { reason, only_queued }, Some(connection)) => {
+            cancel(reason, only_queued, &this, deployment, &connection, context, now).await?
+        }
+        // Plans that call the service come out of reads that had the means to.
+        (Plan::Create(_) | Plan::Recover(_) | Plan::AdoptNamed(..) | Plan::Cancel { .. }, None) => {
+            (deployment, Outcome::Held)
+        }
+    };
+    if let Outcome::Failed(Consequence { class: Class::Unauthorized, .. }) = &outcome {
+        report_rejection(&this, context);
+    }
+    Ok((deployment, outcome))
+}
+
+/// A token that is not accepted is the Organization's business.
+fn report_rejection(this: &Resource, context: &Context) {
+    for link in context.wakers.links.of(this) {
+        if let crate::controllers::links::Link::Resource(upstream) = link
+            && upstream.kind == Kind::Organization
+        {
+            context.wakers.wake(&upstream);
+        }
+    }
+}
+
+/// What is said when a create was not sent for a reason of our own.
+fn try_again() -> Words {
+    Words::new(Reason::Settling, "the create was not sent in time and is planned anew")
+}
+
+async fn release(deployment: Deployment, context: &Context) -> Result<(Deployment, Outcome), Error> {
+    forget_run(&deployment, context);
+    write::release(&context.kube, &deployment).await?;
+    context.memory.forget(&deployment.uid().unwrap_or_default());
+    info!("released");
+    Ok((deployment, Outcome::Released))
+}
+
+fn forget_run(deployment: &Deployment, context: &Context) {
+    if let Some(run) = deployment.status.as_ref().and_then(|status| status.run.as_ref()) {
+        context.observer.untrack(&run.id);
+        context.memory.forget_run(&run.id);
+    }
+}
+
+async fn withdraw(deployment: Deployment, context: &Context) -> Result<(Deployment, Outcome), Error> {
+    let Some(intent) = deployment.status.as_ref().and_then(|status| status.intent.clone()) else {
+        return Ok((deployment, Outcome::Nothing));
+    };
+    journal::forget_resolution(context, &deployment).await?;
+    let deployment = journal::withdraw(context, &deployment, &intent.nonce).await?;
+    context.memory.recovered(&intent.nonce);
+    info!(nonce = %intent.nonce, "the create did not happen");
+    Ok((deployment, Outcome::Withdrawn))
+}
+
+async fn recover(
+    intent: &Intent,
+    this: &Resource,
+    deployment: Deployment,
+    connection: &Arc<Connection>,
+    context: &Context,
+) -> Result<(Deployment, Outcome), Error> {
+    match recover::search(intent, this, connection, context).await {
+        Search::Found(found) => {
+            info!(id = %found.id, version = found.version, "found the run of a create whose answer was lost");
+            adopt(intent, &found, deployment, connection, context).await
+        }
+        Search::NotCreated => {
+            context.memory.not_created(&intent.nonce);
+            withdraw(deployment, context).await
+        }
+        Search::Unknown(why) => {
+            let needs_person =
+                context.memory.recovery(&intent.nonce).first_seen.elapsed() >= context.timings.give_up_recovery;
+            warn!(%why, needs_person, "it cannot be told whether a create happened");
+            Ok((deployment, Outcome::OutcomeUnknown { why, needs_person }))
+        }
+        Search::AwaitingBudget => Ok((deployment, Outcome::AwaitingBudget)),
+        Search::Failed(consequence) => Ok((deployment, Outcome::Failed(consequence))),
+    }
+}
+
+/// Takes a run that was found as the one that the intent became.
+async fn adopt(
+    intent: &Intent,
+    found: &wire::Deployment,
+    deployment: Deployment,
+    connection: &Connection,
+    context: &Context,
+) -> Result<(Deployment, Outcome), Error> {
+    let url = console_url(&connection.backend, &intent.target.to_string(), found.version);
+    let run = journal::run_of(intent, found.id.clone(), found.version, url, found.status.as_str());
+    let recorded = journal::record(context, &deployment, &run).await?;
+    context.memory.recovered(&intent.nonce);
+    context.memory.saw_version(&format!("{} {}", connection.backend, intent.target), run.version);
+    Ok((recorded, Outcome::Created))
+}
+
+/// The create answers with the console's URL, reads do not. It is known for Pulumi Cloud itself only.
+fn console_url(backend: &str, stack: &str, version: u64) -> Option<String> {
+    let host = backend.strip_prefix("https://api.")?;
+    Some(format!("https://app.{host}/{stack}/deployments/{version}"))
+}
+
+async fn adopt_named(
+    intent: &Intent,
+    id: &str,
+    this: &Resource,
+    deployment: Deployment,
+    connection: &Arc<Connection>,
+    context: &Context,
+) -> Result<(Deployment, Outcome), Error> {
+    let stack = connection.stack(&intent.target.project, &intent.target.stack);
+    let Some(mut permit) = permit(CallClass::Create, 1, this, connection, context) else {
+        return Ok((deployment, Outcome::AwaitingBudget));
+    };
+    match connection.client.deployment(&mut permit, &stack, id).await {
+        Ok(found) => {
+            journal::forget_resolution(context, &deployment).await?;
+            adopt(intent, &found, deployment, connection, context).await
+        }
+        Err(error) => Ok((
+            deployment,
+            Outcome::Failed(consequence(
+                &error,
+                "The annotation resolve-create must name a deployment of this stack, or say `retry`.",
+            )),
+        )),
+    }
+}
+
+fn permit(class: CallClass, units: u32, this: &Resource, connection: &Connection, context: &Context) -> Option<Permit> {
+    match connection.governor.try_acquire(class, &this.namespace, &context.wakers.waiter(this), units) {
+        Admission::Granted(permit) => Some(permit),
+        Admission::Ticket => None,
+    }
+}
+
+async fn conclude(
+    conclusion: Conclusion,
+    this: &Resource,
+    deployment: Deployment,
+    connection: Option<Arc<Connection>>,
+    context: &Context,
+) -> Result<(Deployment, Outcome), Error> {
+    let Conclusion { result, view, failed_step } = conclusion;
+    let run = deployment.status.as_ref().and_then(|status| status.run.clone());
+    let mut failure = (result == Phase::Failed).then(Failure::default);
+    if let (Some((job, step, name)), Some(run), Some(connection)) = (failed_step, &run, connection) {
+        let Some(mut permit) = permit(CallClass::Observe, failure_log::PAGES, this, &connection, context) else {
+            return Ok((deployment, Outcome::AwaitingBudget));
+        };
+        let log = failure_log::read(&deployment, run, (job, step, &name), &connection, &mut permit, context).await?;
+        failure = Some(Failure { step: Some(name), log });
+    }
+    forget_run(&deployment, context);
+    if let Some(Run { id, version, target, operation, .. }) = &run {
+        info!(%id, version, stack = %target, %operation, %result, "run ended");
+        context.metrics.run_ended(*operation, result);
+    }
+    Ok((deployment, Outcome::Concluded { result, view: view.map(Box::new), failure }))
+}
+
+/// Journal, then cancel. What is only to be canceled while it is queued is looked at first; the moment between the
+/// look and the call cannot be closed, the API has no such condition.
+async fn cancel(
+    reason: CancelReason,
+    only_queued: bool,
+    this: &Resource,
+    mut deployment: Deployment,
+    connection: &Arc<Connection>,
+    context: &Context,
+    now: Time,
+) -> Result<(Deployment, Outcome), Error> {
+    let Some(run) = deployment.status.as_ref().and_then(|status| status.run.clone()) else {
+        return Ok((deployment, Outcome::Nothing));
+    };
+    let stack = connection.stack(&run.target.project, &run.target.stack);
+    let Some(mut permit) = permit(CallClass::Cancel, 2, this, connection, context) else {
+        return Ok((deployment, Outcome::AwaitingBudget));
+    };
+    let remedy = "The run is still there; it can be canceled in the Pulumi console.";
+    if only_queued {
+        match connection.client.deployment(&mut permit, &stack, &run.id).await {
+            Ok(found) if !found.status.is_queued() => {
+                context.memory.note_cancel(&run.id);
+                context.observer.poke(&connection.key);
+                return Ok((deployment, Outcome::Following(Some(Box::new(View::of(&found))))));
+            }
+            Err(error) if !is_gone(&error) => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    if run.cancel.is_none() {
+        deployment = journal::journal_cancel(context, deployment, &Cancel { reason, requested_at: now }).await?;
+    }
+    match connection.client.cancel(&mut permit, &stack, &run.id).await {
+        Ok(()) => info!(id = %run.id, version = run.version, ?reason, "canceled the run"),
+        Err(error) if is_gone(&error) => info!(id = %run.id, ?reason, "the run to cancel is not there any more"),
+        Err(error) => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
+    }
+    context.memory.note_cancel(&run.id);
+    context.observer.poke(&connection.key);
+    Ok((deployment, Outcome::CancelSent))
+}
+
+fn is_gone(error: &crate::pulumi::Error) -> bool {
+    error.class() == Class::NotFound && error.is_service_answer()
+}
+
+/// When the resource looks again by itself.
+pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Action {
+    const AT_ONCE: Duration = Duration::from_millis(10);
+    let uid = deployment.uid().unwrap_or_default();
+    match outcome {
+        Outcome::Failed(consequence) => context.retry(&uid, consequence.retry),
+        Outcome::OutcomeUnknown { .. } => context.retry(&uid, Retry::Backoff),
+        Outcome::Settling(remaining) | Outcome::AwaitingOutcome(remaining) => {
+            Action::requeue(*remaining + Duration::from_millis(1))
+        }
+        Outcome::Held
+        | Outcome::Waiting(_)
+        | Outcome::Refused(_)
+        | Outcome::AwaitingBudget
+        | Outcome::StackMissing(_)
+        | Outcome::CreateRefused(_) => Action::requeue(context.timings.poll),
+        // The run is followed from the next reconcile on.
+        Outcome::Created | Outcome::Withdrawn | Outcome::Adopted(_) | Outcome::CancelSent => {
+            context.memory.succeeded(&uid);
+            Action::requeue(AT_ONCE)
+        }
+        // A new request may have waited for this end.
+        Outcome::Concluded { .. } => {
+            context.memory.succeeded(&uid);
+            Action::requeue(AT_ONCE)
+        }
+        Outcome::Following(_) => {
+            context.memory.succeeded(&uid);
+            Action::requeue(context.timings.organization)
+        }
+        Outcome::Nothing | Outcome::Released => {
+            context.memory.succeeded(&uid);
+            Action::await_change()
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Pure: the overrides and the values they refer to → the body of the request that creates a run.
+
+use crate::{
+    api::{DeploymentSpec, names::NONCE_VARIABLE_PREFIX},
+    controllers::document::{Values, wire},
+    pulumi::Node,
+};
+
+/// The body, without the nonce. `role_id` is the role that the organization forces on this namespace.
+#[must_use]
+pub fn body(spec: &DeploymentSpec, values: &Values, role_id: Option<&str>) -> Node {
+    let mut body = spec.settings.as_ref().map_or_else(Node::object, |settings| wire(settings, values));
+    body.insert(&["operation"], spec.operation.as_str());
+    body.insert(&["inheritSettings"], spec.inherit_settings);
+    if let Some(role_id) = role_id {
+        body.insert(&["operationContext", "role", "id"], role_id);
+    }
+    body
+}
+
+/// Marks the body, so that the run can be recognised when the answer to its creation is lost.
+pub fn mark(body: &mut Node, nonce: &str) {
+    body.insert(&["operationContext", "environmentVariables", &variable(nonce)], "1");
+}
+
+/// The environment variable whose name carries a nonce.
+#[must_use]
+pub fn variable(nonce: &str) -> String {
+    format!("{NONCE_VARIABLE_PREFIX}{nonce}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controllers::digest::without_secrets;
+
+    #[test]
+    fn the_body_has_overrides_operation_role_and_nonce() {
+        let spec: DeploymentSpec = serde_json::from_value(json!({
+            "settingsRef": {"name": "web"},
+            "operation": "detect-drift",
+            "inheritSettings": false,
+            "settings": {"operationContext": {"environmentVariables": [{"name": "RELEASE", "value": "42"}], "role": {"id": "mine"}}},
+        }))
+        .unwrap();
+        let mut body = body(&spec, &Values::new(), Some("forced"));
+        mark(&mut body, "00ff");
+        assert_eq!(
+            without_secrets(&body),
+            json!({
+                "operation": "detect-drift",
+                "inheritSettings": false,
+                "operationContext": {
+                    "environmentVariables": {"RELEASE": "42", "PULUMI_DEPLOYMENTS_OPERATOR_RUN_00ff": "1"},
+                    "role": {"id": "forced"},
+                },
+            })
+        );
+    }
+}

@@ -1,0 +1,386 @@
+//! IO, reads only: what the decision about a Deployment needs, from both sides.
+
+use std::{collections::HashSet, sync::Arc};
+
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::{
+    desired,
+    mirror::View,
+    plan::{Inputs, Reach, Recovery, Road, Sighting, Start},
+    request,
+    status::Reason,
+};
+use crate::{
+    api::{
+        Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        condition::{find, is_ready, types},
+        deployment::{Run, Target},
+        names::{REQUESTED_AT, RESOLVE_CREATE},
+        reference::StackRef,
+        settings::SourceKind,
+    },
+    controllers::{
+        Context, Error,
+        access::Verdict,
+        conditions::Words,
+        connections::Connection,
+        context::Way,
+        digest::{self, without_secrets},
+        document::references,
+        links::{Kind, Link, Resource},
+        sources, write,
+    },
+    pulumi::{Admission, CallClass, Permit, TrackedRun},
+};
+
+/// What `act` needs to carry the plan out.
+#[derive(Default)]
+pub struct Means {
+    /// The way to the organization of what is recorded, or of what is to be started.
+    pub connection: Option<Arc<Connection>>,
+    /// For the create.
+    pub permit: Option<Permit>,
+}
+
+/// The name under which this object is woken.
+#[must_use]
+pub fn resource(deployment: &Deployment) -> Resource {
+    Kind::Deployment.named(deployment.namespace().unwrap_or_default(), deployment.name_any())
+}
+
+/// Reads what the decision needs, and as little of it as will do.
+pub async fn gather(deployment: &Deployment, context: &Context) -> Result<(Inputs, Means), Error> {
+    let this = resource(deployment);
+    let empty = DeploymentStatus::default();
+    let status = deployment.status.as_ref().unwrap_or(&empty);
+    let spec = &deployment.spec;
+    let deleting = deployment.metadata.deletion_timestamp.is_some();
+    let owner = owner(deployment, context);
+    let organization = owner.as_ref().and_then(|owner| context.organizations.get(&owner.namespace, &owner.name));
+    let mut inputs = Inputs {
+        generation: deployment.metadata.generation.unwrap_or_default(),
+        uid: deployment.uid().unwrap_or_default(),
+        requested_at: deployment.annotations().get(REQUESTED_AT).cloned(),
+        request: request::digest(deployment),
+        suspend: spec.suspend,
+        supersede: spec.supersede,
+        deletion: deleting.then_some(spec.deletion_policy),
+        give_up: false,
+        suspended: context.suspend_all || organization.as_deref().is_some_and(|organization| organization.spec.suspend),
+        reach: Reach::Open,
+        recovery: recovery(deployment, status, context),
+        road: Road::NotRead,
+        sighting: Sighting::None,
+        cancel_sent: false,
+    };
+    let mut means = Means::default();
+
+    let active = status.run.as_ref().filter(|run| run.result.is_none());
+    let recorded = status.intent.as_ref().map(|intent| &intent.target).or(active.map(|run| &run.target));
+    if let Some(target) = recorded {
+        match reach(context, &this, owner.as_ref(), target).await? {
+            Way::Open(connection) => means.connection = Some(connection),
+            Way::NotYet => inputs.reach = Reach::NotYet,
+            Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
+        }
+        if deleting && means.connection.is_none() {
+            inputs.give_up = gives_up(deployment, context).await?;
+        }
+        if let (Some(run), Some(connection)) = (active, &means.connection) {
+            inputs.sighting = sight(context, &this, run, connection);
+            inputs.cancel_sent = context.memory.cancel_sent(&run.id);
+        }
+        return Ok((inputs, means));
+    }
+    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
+    if is_new && !deleting && !inputs.suspend && !inputs.suspended {
+        inputs.road = road(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
+    }
+    Ok((inputs, means))
+}
+
+/// The settings that the Deployment refers to, as last seen.
+fn cached_settings(deployment: &Deployment, context: &Context) -> Option<Arc<StackDeploymentSettings>> {
+    let reference = deployment.spec.settings_ref.as_ref()?;
+    context.settings.get(&deployment.namespace().unwrap_or_default(), &reference.name)
+}
+
+/// The Organization that the Deployment's stack belongs to, as far as it can be told.
+fn owner(deployment: &Deployment, context: &Context) -> Option<Resource> {
+    let namespace = deployment.namespace().unwrap_or_default();
+    let of = |stack: &StackRef| {
+        let reference = &stack.organization_ref;
+        Kind::Organization
+            .named(reference.namespace.clone().unwrap_or_else(|| namespace.clone()), reference.name.clone())
+    };
+    deployment
+        .spec
+        .stack
+        .as_ref()
+        .map(of)
+        .or_else(|| cached_settings(deployment, context).map(|settings| of(&settings.spec.stack)))
+}
+
+/// Tells the index what this Deployment depends on.
+pub fn link(deployment: &Deployment, context: &Context) {
+    let this = resource(deployment);
+    let values = deployment.spec.settings.as_ref().map(references).unwrap_or_default();
+    let settings =
+        deployment.spec.settings_ref.as_ref().map(|reference| Kind::Settings.named(&this.namespace, &reference.name));
+    let links: HashSet<Link> = sources::links(&values, &this.namespace)
+        .chain(settings.into_iter().chain(owner(deployment, context)).map(Link::Resource))
+        .collect();
+    context.wakers.links.set(&this, links);
+}
+
+/// The way to a recorded target: the record decides, since a reference may be gone or lead elsewhere by now.
+/// Only an Organization that lets this namespace use the stack is a way.
+async fn reach(context: &Context, this: &Resource, owner: Option<&Resource>, target: &Target) -> Result<Way, Error> {
+    let mut ways = context.connections.to(&target.backend_url, &target.organization);
+    let first = owner.map(|owner| format!("{}/{}", owner.namespace, owner.name));
+    ways.sort_by_key(|connection| (Some(&connection.key) != first.as_ref(), connection.key.clone()));
+    for connection in ways {
+        let Some(organization) =
+            connection.key.split_once('/').and_then(|(home, name)| context.organizations.get(home, name))
+        else {
+            continue;
+        };
+        let verdict = context.judge(&organization, &this.namespace, (&target.project, &target.stack), None).await?;
+        if matches!(verdict, Verdict::Allowed { .. }) {
+            return Ok(Way::Open(connection));
+        }
+    }
+    let organization = owner.and_then(|owner| context.organizations.get(&owner.namespace, &owner.name));
+    if let (Some(owner), Some(organization)) = (owner, organization)
+        && matches!(context.way(owner, Some(&organization)), Way::NotYet)
+    {
+        return Ok(Way::NotYet);
+    }
+    Ok(Way::Closed(format!(
+        "no Organization gives this namespace access to {target} at {} any more; this goes on as soon as one does",
+        target.backend_url
+    )))
+}
+
+async fn gives_up(deployment: &Deployment, context: &Context) -> Result<bool, Error> {
+    let waited =
+        deployment.metadata.deletion_timestamp.as_ref().map(|since| jiff::Timestamp::now().duration_since(since.0));
+    let long_enough = waited.is_some_and(|waited| waited.unsigned_abs() >= context.timings.give_up_finalizing);
+    Ok(long_enough && context.namespace_is_terminating(&deployment.namespace().unwrap_or_default()).await?)
+}
+
+/// Has the run followed, and returns the latest look at it.
+fn sight(context: &Context, this: &Resource, run: &Run, connection: &Connection) -> Sighting {
+    context.observer.track(
+        &connection.key,
+        TrackedRun {
+            id: run.id.clone(),
+            stack: connection.stack(&run.target.project, &run.target.stack),
+            version: run.version,
+            created: run.queued_at.and_then(|time| jiff::Timestamp::from_second(time.seconds()).ok()),
+            wake: context.wakers.callback(this.clone()),
+        },
+    );
+    match context.observer.snapshot(&run.id) {
+        Some(sighting) if sighting.missing > 0 => Sighting::Missing(sighting.missing),
+        Some(sighting) => {
+            sighting.run.map_or(Sighting::None, |deployment| Sighting::Seen(Box::new(View::of(&deployment))))
+        }
+        None => Sighting::None,
+    }
+}
+
+fn recovery(deployment: &Deployment, status: &DeploymentStatus, context: &Context) -> Recovery {
+    let Some(intent) = &status.intent else { return Recovery::None };
+    if context.memory.is_never_sent(&intent.nonce) {
+        return Recovery::NotCreated;
+    }
+    let waited = context.memory.recovery(&intent.nonce).first_seen.elapsed();
+    match context.timings.recovery_wait().checked_sub(waited).filter(|remaining| !remaining.is_zero()) {
+        Some(remaining) => Recovery::Wait(remaining),
+        None => match deployment.annotations().get(RESOLVE_CREATE).map(String::as_str) {
+            Some("retry") => Recovery::DeclaredLost,
+            Some(id) => Recovery::Named(id.to_owned()),
+            None => Recovery::Look,
+        },
+    }
+}
+
+/// What stands between a new request and its run, nearest first.
+async fn road(
+    deployment: &Deployment,
+    status: &DeploymentStatus,
+    context: &Context,
+    this: &Resource,
+    organization: Option<&Organization>,
+    inputs: &Inputs,
+    means: &mut Means,
+) -> Result<Road, Error> {
+    let Some(stack) = stack(deployment, context) else {
+        let name = deployment.spec.settings_ref.as_ref().map(|reference| reference.name.clone()).unwrap_or_default();
+        let message = format!(
+            "StackDeploymentSettings {}/{name} does not exist; create it, and this goes on by itself",
+            this.namespace
+        );
+        return Ok(Road::Waiting(Words::new(Reason::SettingsNotReady, message)));
+    };
+    let reference = &stack.organization_ref;
+    let home = reference.namespace.as_deref().unwrap_or(&this.namespace);
+    let owner = Kind::Organization.named(home, &reference.name);
+    let mut role = None;
+    if let Some(organization) = organization {
+        match context
+            .judge(organization, &this.namespace, (&stack.project, &stack.name), Some(deployment.spec.operation))
+            .await?
+        {
+            Verdict::Denied(why) => return Ok(Road::Refused(Words::new(Reason::AccessDenied, why))),
+            Verdict::Allowed { role_id } => role = role_id,
+        }
+    }
+    let connection = match context.way(&owner, organization) {
+        Way::Open(connection) => connection,
+        Way::NotYet => return Ok(Road::NotYet),
+        Way::Closed(why) => return Ok(Road::Waiting(Words::new(Reason::OrganizationNotReady, why))),
+    };
+    let target = Target {
+        backend_url: connection.backend.clone(),
+        organization: connection.organization.clone(),
+        project: stack.project.clone(),
+        stack: stack.name.clone(),
+    };
+    if let Some(run) = status.run.as_ref().filter(|run| run.target != target) {
+        let message = format!(
+            "earlier runs went to {}, the reference now leads to {target}; create another Deployment for another stack",
+            run.target
+        );
+        return Ok(Road::Refused(Words::new(Reason::TargetChanged, message)));
+    }
+    if let Some(remaining) = settling(deployment, context, this, inputs) {
+        return Ok(Road::Settling(remaining));
+    }
+    let settings_digest = match gate(deployment, context, this).await? {
+        Ok(digest) => digest,
+        Err(words) => return Ok(Road::Waiting(words)),
+    };
+    let values = deployment.spec.settings.as_ref().map(references).unwrap_or_default();
+    let found = sources::read(&context.kube, &context.key, &this.namespace, &values).await?;
+    if let Some(missing) = found.missing {
+        return Ok(Road::Waiting(Words::new(Reason::SourceMissing, missing)));
+    }
+    match connection.governor.try_acquire(CallClass::Create, &this.namespace, &context.wakers.waiter(this), 1) {
+        Admission::Ticket => return Ok(Road::AwaitingBudget),
+        Admission::Granted(permit) => means.permit = Some(permit),
+    }
+    means.connection = Some(connection);
+    let body = desired::body(&deployment.spec, &found.values, role.as_deref());
+    let digest = context.key.digest(&json!({
+        "request": inputs.request,
+        "target": target,
+        "body": without_secrets(&body),
+        "settings": settings_digest,
+        "requestedAt": inputs.requested_at,
+    }));
+    Ok(Road::Open(Box::new(Start { target, body, digest })))
+}
+
+fn stack(deployment: &Deployment, context: &Context) -> Option<StackRef> {
+    deployment
+        .spec
+        .stack
+        .clone()
+        .or_else(|| cached_settings(deployment, context).map(|settings| settings.spec.stack.clone()))
+}
+
+/// How much longer everything that the run uses must stay the same. One commit may change several things, and
+/// GitOps tools apply a Deployment before its settings.
+fn settling(
+    deployment: &Deployment,
+    context: &Context,
+    this: &Resource,
+    inputs: &Inputs,
+) -> Option<std::time::Duration> {
+    let settings = cached_settings(deployment, context);
+    let mut objects =
+        deployment.spec.settings.as_ref().map(|settings| sources::objects(&references(settings))).unwrap_or_default();
+    if settings.is_none() && objects.is_empty() {
+        return None;
+    }
+    objects.extend(settings.iter().flat_map(|settings| sources::objects(&references(&settings.spec.settings))));
+    let versions: Vec<_> =
+        objects.into_iter().map(|(kind, name)| context.sources.get(kind, &this.namespace, &name)).collect();
+    let settings = settings.map(|settings| (settings.uid(), settings.metadata.generation));
+    let fingerprint = digest::plain(&json!([inputs.request, settings, versions]));
+    let waited = context.memory.unchanged_for(&inputs.uid, &fingerprint);
+    deployment.spec.settle.value().checked_sub(waited).filter(|remaining| !remaining.is_zero())
+}
+
+/// The live gate: reads, not caches, must show the settings in sync with what is declared and with their sources.
+/// Returns the settings' content digest.
+async fn gate(
+    deployment: &Deployment,
+    context: &Context,
+    this: &Resource,
+) -> Result<Result<Option<String>, Words>, Error> {
+    let Some(reference) = &deployment.spec.settings_ref else { return Ok(Ok(None)) };
+    let api: Api<StackDeploymentSettings> = Api::namespaced(context.kube.clone(), &this.namespace);
+    let not_ready = |why: String| {
+        Ok(Err(Words::new(
+            Reason::SettingsNotReady,
+            format!("StackDeploymentSettings {}/{} {why}", this.namespace, reference.name),
+        )))
+    };
+    let Some(settings) = api.get_opt(&reference.name).await? else {
+        return not_ready("does not exist; create it, and this goes on by itself".to_owned());
+    };
+    if settings.metadata.deletion_timestamp.is_some() {
+        return not_ready("is being deleted; create it anew, or delete this Deployment too".to_owned());
+    }
+    let settings_resource = Kind::Settings.named(&this.namespace, &reference.name);
+    let status = settings.status.clone().unwrap_or_default();
+    if !is_ready(&status.conditions, settings.metadata.generation.unwrap_or_default()) {
+        let why = find(&status.conditions, types::READY)
+            .map_or("it was not looked at yet".to_owned(), |ready| ready.message.clone());
+        return not_ready(format!("is not in sync: {why}"));
+    }
+    for source in &status.sources {
+        let live = match source.kind {
+            SourceKind::Secret => version::<k8s_openapi::api::core::v1::Secret>(context, this, &source.name).await?,
+            SourceKind::ConfigMap => {
+                version::<k8s_openapi::api::core::v1::ConfigMap>(context, this, &source.name).await?
+            }
+        };
+        if live.as_ref() != Some(&source.resource_version) {
+            context.memory.nudge(&settings.uid().unwrap_or_default());
+            context.wakers.wake(&settings_resource);
+            return not_ready(format!("does not have the latest {:?} {} yet", source.kind, source.name));
+        }
+    }
+    Ok(Ok(status.content_digest))
+}
+
+async fn version<K>(context: &Context, this: &Resource, name: &str) -> Result<Option<String>, Error>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(context.kube.clone(), &this.namespace);
+    Ok(api.get_metadata_opt(name).await?.and_then(|object| object.resource_version()))
+}
+
+/// Whether the object as cached needs nothing at all: its request has run to its end.
+#[must_use]
+pub fn is_quiescent(deployment: &Deployment) -> bool {
+    let Some(status) = &deployment.status else { return false };
+    deployment.metadata.deletion_timestamp.is_none()
+        && write::has_finalizer(deployment)
+        && status.uid == deployment.uid()
+        && status.observed_generation == deployment.metadata.generation
+        && status.last_handled_reconcile_at.as_ref() == deployment.annotations().get(REQUESTED_AT)
+        && status.intent.is_none()
+        && status.run.as_ref().is_none_or(|run| run.result.is_some())
+        && status.request.as_ref().is_some_and(|handled| handled.digest == request::digest(deployment))
+}

@@ -1,0 +1,78 @@
+//! The controller of `Deployment`: one run per request, at most once, followed to its end.
+
+pub mod act;
+pub mod desired;
+pub mod gather;
+pub mod mirror;
+pub mod plan;
+pub mod request;
+pub mod status;
+
+use std::sync::Arc;
+
+use kube::runtime::controller::Action;
+use tracing::debug;
+
+use super::{
+    Context, Error,
+    caches::Cached,
+    links::Kind,
+    runner::Reconcile,
+    write::{self, Object},
+};
+use crate::api::{
+    Deployment, DeploymentStatus, Time,
+    condition::{find, types},
+};
+
+impl Object for Deployment {
+    type Status = DeploymentStatus;
+
+    fn status(&self) -> Option<&DeploymentStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl Cached for Deployment {
+    fn drop_bulk(&mut self) {
+        if let Some(status) = &mut self.status {
+            status.history = vec![];
+            if let Some(run) = &mut status.run {
+                (run.jobs, run.updates, run.failure) = (vec![], vec![], None);
+            }
+        }
+    }
+}
+
+impl Reconcile for Deployment {
+    const KIND: Kind = Kind::Deployment;
+
+    fn relevance(&self) -> String {
+        let ready =
+            self.status.as_ref().and_then(|status| find(&status.conditions, types::READY)).map(|ready| ready.status);
+        format!("{:?} {:?} {ready:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+    }
+
+    async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
+        gather::link(&self, &context);
+        if gather::is_quiescent(&self) {
+            return Ok(Action::await_change());
+        }
+        let Some(deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        let old = deployment.status.clone().unwrap_or_default();
+        let now = Time::from(jiff::Timestamp::now());
+
+        let (inputs, means) = gather::gather(&deployment, &context).await?;
+        let plan = plan::plan(&inputs, &old);
+        debug!(?plan, "planned");
+        let (deployment, outcome) = act::act(plan, &inputs, deployment, means, &context, now).await?;
+        let before = deployment.status.clone().unwrap_or_default();
+        let new = status::status(&before, &inputs, &outcome, now);
+
+        let events = status::events(&old, &new);
+        let action = act::next(&outcome, &deployment, &context);
+        write::status(&context.kube, deployment, &new).await?;
+        context.publish(&*self, events).await;
+        Ok(action)
+    }
+}

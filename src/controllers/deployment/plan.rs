@@ -1,0 +1,356 @@
+//! Pure: what is known of a Deployment → what is done about it. The state machine of a run, top to bottom.
+
+use std::time::Duration;
+
+use super::{mirror::View, status::Reason};
+use crate::{
+    api::{
+        DeploymentStatus,
+        deployment::{CancelReason, HandledRequest, Intent, Phase, Run, RunDeletionPolicy, Supersede, Target},
+    },
+    controllers::{conditions::Words, digest},
+    pulumi::Node,
+};
+
+use super::mirror::Stage;
+
+/// Sightings in a row without the run, by an accepted token, before it counts as gone.
+const MISSES: u32 = 3;
+
+/// All that the decision looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Inputs {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The annotation that asks for a look now.
+    pub requested_at: Option<String>,
+    /// Digest of what is asked for.
+    pub request: String,
+    /// Whether new runs are held back by the resource itself.
+    pub suspend: bool,
+    /// What happens to a run that a new request finds under way.
+    pub supersede: Supersede,
+    /// The policy to follow, when the resource is being deleted.
+    pub deletion: Option<RunDeletionPolicy>,
+    /// Whether the service has been out of reach for so long, in a terminating namespace, that the resource is let go.
+    pub give_up: bool,
+    /// Whether nothing may be written remotely.
+    pub suspended: bool,
+    /// Whether the service can be reached for the run or intent that is recorded.
+    pub reach: Reach,
+    /// Where the search for a lost create stands.
+    pub recovery: Recovery,
+    /// What stands between a new request and its run. Read only when a run could start.
+    pub road: Road,
+    /// The latest look at the run.
+    pub sighting: Sighting,
+    /// Whether this process has sent the run's cancel.
+    pub cancel_sent: bool,
+}
+
+/// Whether the service can be reached for what is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Yes, or nothing is recorded.
+    Open,
+    /// This process has not looked yet.
+    NotYet,
+    /// No, and why.
+    Blocked(Words),
+}
+
+/// Where the search for a lost create stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Recovery {
+    /// Nothing is lost.
+    None,
+    /// This process knows that the create was never accepted.
+    NotCreated,
+    /// It may still be on its way.
+    Wait(Duration),
+    /// It is time to look.
+    Look,
+    /// A person has found the run, and named its id.
+    Named(String),
+    /// A person says that there is no run.
+    DeclaredLost,
+}
+
+/// What stands between a new request and its run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Road {
+    /// It was not read.
+    NotRead,
+    /// This process has not looked at the organization yet.
+    NotYet,
+    /// It goes on by itself when this has changed.
+    Waiting(Words),
+    /// A person must change something.
+    Refused(Words),
+    /// Everything must stay the same for this long.
+    Settling(Duration),
+    /// The request budget has no room yet.
+    AwaitingBudget,
+    /// Nothing.
+    Open(Box<Start>),
+}
+
+/// Everything that a run needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Start {
+    /// The stack.
+    pub target: Target,
+    /// The body of the request that creates the run, without its nonce.
+    pub body: Node,
+    /// Digest of all that goes into the request; what was refused once is not sent again.
+    pub digest: String,
+}
+
+/// The latest look at the run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Sighting {
+    /// Nothing was seen yet.
+    None,
+    /// It was seen.
+    Seen(Box<View>),
+    /// The service says, this often in a row, that there is no such run.
+    Missing(u32),
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Plan {
+    /// All is done; nothing happens until something changes.
+    Idle,
+    /// The status comes from another object or another version of the operator: take it over, and run nothing.
+    Adopt(Adoption),
+    /// Nothing, until the organization has been looked at.
+    Hold,
+    /// Wait; it goes on by itself.
+    Wait(Words),
+    /// Wait for a person.
+    Refuse(Words),
+    /// Wait until nothing has changed for a while.
+    Settle(Duration),
+    /// Wait for the request budget.
+    AwaitBudget,
+    /// Create the run: journal, POST, record.
+    Create(Box<Start>),
+    /// A create may still be on its way: wait.
+    AwaitOutcome(Duration),
+    /// Look for the run of a lost create.
+    Recover(Box<Intent>),
+    /// A person has named the run of a lost create.
+    AdoptNamed(Box<Intent>, String),
+    /// The create certainly did not happen: forget the intent.
+    Withdraw,
+    /// The run goes on: show what was seen of it.
+    Follow(Option<Box<View>>),
+    /// The run has ended: show how.
+    Conclude(Box<Conclusion>),
+    /// Cancel the run.
+    Cancel {
+        /// Why.
+        reason: CancelReason,
+        /// Leave it alone when it has begun meanwhile.
+        only_queued: bool,
+    },
+    /// Let the resource go.
+    Release,
+}
+
+/// How the status of another object or operator is taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Adoption {
+    /// A restored backup: its request counts as handled.
+    Restored(HandledRequest),
+    /// A digest in a form that this operator does not know: the request counts as handled.
+    Redigested(HandledRequest),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Conclusion {
+    /// The result.
+    pub result: Phase,
+    /// The last look, unless the run is gone.
+    pub view: Option<View>,
+    /// The job, the step and the step's name, when a log is to be read.
+    pub failed_step: Option<(u32, u32, String)>,
+}
+
+/// Decides.
+#[must_use]
+pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
+    if let Some(adoption) = adoption(inputs, status) {
+        return Plan::Adopt(adoption);
+    }
+    // A create whose outcome is open comes before everything else: supersede, suspend, delete.
+    if let Some(intent) = &status.intent {
+        return unresolved(inputs, intent);
+    }
+    let active = status.run.as_ref().filter(|run| run.result.is_none());
+    if let Some(policy) = inputs.deletion {
+        return deletion(inputs, policy, active);
+    }
+    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
+    match active {
+        Some(run) => active_run(inputs, run, is_new),
+        None if is_new => start(inputs, status),
+        None => Plan::Idle,
+    }
+}
+
+/// A status that was written for another object, or by an operator that digests differently.
+fn adoption(inputs: &Inputs, status: &DeploymentStatus) -> Option<Adoption> {
+    let handled = status.request.as_ref()?;
+    let taken_over = HandledRequest { number: handled.number, digest: inputs.request.clone() };
+    if status.uid.as_ref().is_some_and(|uid| *uid != inputs.uid) {
+        return Some(Adoption::Restored(taken_over));
+    }
+    (!digest::is_current(&handled.digest)).then_some(Adoption::Redigested(taken_over))
+}
+
+fn unresolved(inputs: &Inputs, intent: &Intent) -> Plan {
+    if inputs.recovery == Recovery::NotCreated || inputs.recovery == Recovery::DeclaredLost {
+        return Plan::Withdraw;
+    }
+    if inputs.deletion.is_some() && inputs.give_up {
+        return Plan::Release;
+    }
+    if let Some(hold) = hold(inputs) {
+        return hold;
+    }
+    match &inputs.recovery {
+        Recovery::Wait(remaining) => Plan::AwaitOutcome(*remaining),
+        Recovery::Named(id) => Plan::AdoptNamed(Box::new(intent.clone()), id.clone()),
+        Recovery::Look | Recovery::None | Recovery::NotCreated | Recovery::DeclaredLost => {
+            Plan::Recover(Box::new(intent.clone()))
+        }
+    }
+}
+
+/// What is recorded cannot be reached.
+fn hold(inputs: &Inputs) -> Option<Plan> {
+    match &inputs.reach {
+        Reach::Open => None,
+        Reach::NotYet => Some(Plan::Hold),
+        Reach::Blocked(words) => Some(Plan::Wait(words.clone())),
+    }
+}
+
+fn deletion(inputs: &Inputs, policy: RunDeletionPolicy, active: Option<&Run>) -> Plan {
+    let Some(run) = active else { return Plan::Release };
+    if policy == RunDeletionPolicy::Orphan || inputs.give_up {
+        return Plan::Release;
+    }
+    if let Some(conclusion) = conclusion(inputs, run) {
+        return conclusion;
+    }
+    if policy == RunDeletionPolicy::CancelQueued && (stage(inputs, run) != Stage::Queued || inputs.cancel_sent) {
+        return Plan::Release;
+    }
+    if let Some(hold) = hold(inputs) {
+        return hold;
+    }
+    if inputs.cancel_sent {
+        return follow(inputs);
+    }
+    if inputs.suspended {
+        return Plan::Wait(suspended("the run is not canceled; deletionPolicy: Orphan would leave it to itself"));
+    }
+    Plan::Cancel { reason: CancelReason::Deleted, only_queued: policy == RunDeletionPolicy::CancelQueued }
+}
+
+fn active_run(inputs: &Inputs, run: &Run, is_new: bool) -> Plan {
+    if let Some(conclusion) = conclusion(inputs, run) {
+        return conclusion;
+    }
+    if let Some(hold) = hold(inputs) {
+        return hold;
+    }
+    // Decided before a crash, or just now: a cancel that this process has not sent is sent.
+    let superseded = is_new
+        && match inputs.supersede {
+            Supersede::Wait => false,
+            Supersede::CancelQueued => stage(inputs, run) == Stage::Queued,
+            Supersede::Cancel => true,
+        };
+    let wanted = match &run.cancel {
+        Some(cancel) => Some(cancel.reason),
+        None if superseded && !inputs.suspend => Some(CancelReason::Superseded),
+        None => None,
+    };
+    match wanted {
+        Some(reason) if !inputs.cancel_sent && !inputs.suspended => {
+            Plan::Cancel { reason, only_queued: run.cancel.is_none() && inputs.supersede == Supersede::CancelQueued }
+        }
+        _ => follow(inputs),
+    }
+}
+
+fn start(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
+    if inputs.suspend {
+        return Plan::Wait(Words::new(Reason::Suspended, "spec.suspend holds: nothing new is started"));
+    }
+    if inputs.suspended {
+        return Plan::Wait(suspended("the run is not started"));
+    }
+    match &inputs.road {
+        Road::NotRead | Road::NotYet => Plan::Hold,
+        Road::Waiting(words) => Plan::Wait(words.clone()),
+        Road::Refused(words) => Plan::Refuse(words.clone()),
+        Road::Settling(remaining) => Plan::Settle(*remaining),
+        Road::AwaitingBudget => Plan::AwaitBudget,
+        Road::Open(start) => match &status.refusal {
+            Some(refusal) if refusal.digest == start.digest => {
+                Plan::Refuse(Words::new(Reason::CreateRefused, refusal.message.clone()))
+            }
+            _ => Plan::Create(start.clone()),
+        },
+    }
+}
+
+/// How the run ended, when it has.
+fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
+    let conclude = |result, view: Option<View>| {
+        let failed_step = (result == Phase::Failed)
+            .then(|| view.as_ref()?.failed_step().map(|(job, step, name)| (job, step, name.to_owned())))
+            .flatten();
+        Plan::Conclude(Box::new(Conclusion { result, view, failed_step }))
+    };
+    match &inputs.sighting {
+        Sighting::None => None,
+        Sighting::Seen(view) => {
+            view.result(run.cancel.is_some()).map(|result| conclude(result, Some((**view).clone())))
+        }
+        // The service forgets a run that is canceled while it waits in the queue.
+        Sighting::Missing(_) if run.cancel.is_some() => Some(conclude(Phase::Canceled, None)),
+        Sighting::Missing(times) => (*times >= MISSES).then(|| conclude(Phase::Failed, None)),
+    }
+}
+
+fn follow(inputs: &Inputs) -> Plan {
+    Plan::Follow(match &inputs.sighting {
+        Sighting::Seen(view) => Some(view.clone()),
+        Sighting::None | Sighting::Missing(_) => None,
+    })
+}
+
+/// Where the run stands, as far as known.
+fn stage(inputs: &Inputs, run: &Run) -> Stage {
+    match &inputs.sighting {
+        Sighting::Seen(view) => view.stage,
+        Sighting::None | Sighting::Missing(_) if run.started_at.is_none() => Stage::Queued,
+        Sighting::None | Sighting::Missing(_) => Stage::Running,
+    }
+}
+
+fn suspended(what: &str) -> Words {
+    Words::new(
+        Reason::Suspended,
+        format!("nothing is written remotely while spec.suspend of the Organization or --suspend-all holds: {what}"),
+    )
+}

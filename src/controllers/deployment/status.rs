@@ -1,0 +1,297 @@
+//! Pure: old status × outcome × now → new status, and the events that this makes.
+
+use super::{
+    act::Outcome,
+    mirror::step_column,
+    plan::{Adoption, Inputs},
+};
+use crate::{
+    api::{
+        DeploymentStatus, Time,
+        condition::{find, types},
+        deployment::{CancelReason, Phase, Run},
+    },
+    controllers::{
+        conditions::{Standing, Words, set_standing},
+        context::Happening,
+        requeue::Consequence,
+    },
+};
+
+/// Why a Deployment stands where it stands. A run that has ended has its phase as reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The Organization is missing, or its token is not accepted.
+    OrganizationNotReady,
+    /// The Organization does not let this namespace run this operation on this stack.
+    AccessDenied,
+    /// The stack does not exist.
+    StackNotFound,
+    /// Everything that the run uses must stay the same for a while first.
+    Settling,
+    /// The settings are missing or not in sync yet.
+    SettingsNotReady,
+    /// A Secret, ConfigMap or key is not there.
+    SourceMissing,
+    /// Nothing new is started, or nothing is written remotely.
+    Suspended,
+    /// The request budget has no room.
+    AwaitingBudget,
+    /// A create may still be on its way.
+    CreatePending,
+    /// It cannot be told whether a create happened.
+    CreateOutcomeUnknown,
+    /// The service refused the request.
+    CreateRefused,
+    /// The reference leads to another stack than before.
+    TargetChanged,
+    /// The service has the run in its queue.
+    Queued,
+    /// The run is under way.
+    Running,
+    /// The run ended well.
+    Succeeded,
+    /// The run ended badly.
+    Failed,
+    /// The service skipped the run.
+    Skipped,
+    /// The run was canceled.
+    Canceled,
+    /// The service does not know the run any more.
+    RunDisappeared,
+    /// The status was taken over from a backup or another operator.
+    Adopted,
+}
+
+/// The new status.
+#[must_use]
+pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: Time) -> DeploymentStatus {
+    let mut next = old.clone();
+    if !matches!(outcome, Outcome::Released | Outcome::Held) {
+        next.observed_generation = Some(inputs.generation);
+        next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
+    }
+    let standing = match outcome {
+        Outcome::Released | Outcome::Held => return next,
+        // The request has been handled; whatever waited since is as if it had never been asked for.
+        Outcome::Nothing => {
+            let Some((run, result)) = next.run.as_ref().and_then(|run| Some((run, run.result?))) else { return next };
+            let gone = result == Phase::Failed && run.status != "failed";
+            next.phase = Some(result);
+            ended(&next, result, gone)
+        }
+        Outcome::Adopted(Adoption::Restored(request)) => {
+            next.uid = Some(inputs.uid.clone());
+            next.request = Some(request.clone());
+            next.intent = None;
+            next.run = next.run.filter(|run| run.result.is_some());
+            Standing::Done(Words::new(
+                Reason::Adopted,
+                "this status belongs to an earlier object of this name (a restored backup): its request counts as handled, nothing is run",
+            ))
+        }
+        Outcome::Adopted(Adoption::Redigested(request)) => {
+            next.request = Some(request.clone());
+            return next;
+        }
+        Outcome::Waiting(words) => pending(&mut next, words),
+        Outcome::Refused(words) => {
+            pending(&mut next, words);
+            Standing::Stalled(words.clone())
+        }
+        Outcome::Settling(_) => pending(
+            &mut next,
+            &Words::new(
+                Reason::Settling,
+                "the request and all that it uses must stay the same for spec.settle before it runs",
+            ),
+        ),
+        Outcome::AwaitingBudget => Standing::Retrying(Words::new(
+            Reason::AwaitingBudget,
+            "waiting for the request budget that everything with this token shares",
+        )),
+        Outcome::AwaitingOutcome(_) => pending(
+            &mut next,
+            &Words::new(
+                Reason::CreatePending,
+                "the answer to the creation of the run was lost; the stack's deployments are searched for it once it can't be on its way any more",
+            ),
+        ),
+        Outcome::OutcomeUnknown { why, needs_person: false } => pending(
+            &mut next,
+            &Words::new(
+                Reason::CreateOutcomeUnknown,
+                format!("{why}, so it is not known whether the run was created; it is looked for again"),
+            ),
+        ),
+        Outcome::OutcomeUnknown { why, needs_person: true } => {
+            let words = Words::new(
+                Reason::CreateOutcomeUnknown,
+                format!(
+                    "{why}, so it is not known whether the run was created. Look for it in the Pulumi console, then annotate this resource: \
+                     deployments.pulumi.com/resolve-create=<the run's id>, or =retry when there is none"
+                ),
+            );
+            pending(&mut next, &words);
+            Standing::Stalled(words)
+        }
+        Outcome::StackMissing(stack) => pending(
+            &mut next,
+            &Words::new(
+                Reason::StackNotFound,
+                format!("stack {stack} does not exist yet; create it, and the run starts by itself"),
+            ),
+        ),
+        Outcome::CreateRefused(refusal) => {
+            let words = Words::new(Reason::CreateRefused, refusal.message.clone());
+            next.refusal = Some(refusal.clone());
+            pending(&mut next, &words);
+            Standing::Stalled(words)
+        }
+        Outcome::Withdrawn => {
+            pending(&mut next, &Words::new(Reason::Settling, "the run was not created; it is planned anew"))
+        }
+        Outcome::Created => {
+            next.phase = Some(Phase::Queued);
+            running(&next, Reason::Queued)
+        }
+        Outcome::CancelSent => running(&next, Reason::Running),
+        Outcome::Following(view) => {
+            if let (Some(view), Some(run)) = (view, &mut next.run) {
+                view.show(run);
+            }
+            let queued = next.run.as_ref().is_none_or(|run| run.started_at.is_none() && run.jobs.is_empty());
+            next.phase = Some(if queued { Phase::Queued } else { Phase::Running });
+            running(&next, if queued { Reason::Queued } else { Reason::Running })
+        }
+        Outcome::Concluded { result, view, failure } => {
+            if let Some(run) = &mut next.run {
+                if let Some(view) = view {
+                    view.show(run);
+                }
+                run.finished_at = Some(view.as_ref().and_then(|view| view.modified_at).unwrap_or(now));
+                run.result = Some(*result);
+                run.failure.clone_from(failure);
+            }
+            next.phase = Some(*result);
+            ended(&next, *result, view.is_none())
+        }
+        Outcome::Failed(Consequence { class: _, standing, retry: _ }) => {
+            if next.phase.is_none() {
+                next.phase = Some(Phase::Pending);
+            }
+            standing.clone()
+        }
+    };
+    next.step = next.run.as_ref().filter(|_| next.phase != Some(Phase::Pending)).and_then(step_column);
+    set_standing(&mut next.conditions, &standing, inputs.generation, now);
+    next
+}
+
+/// A new request waits. A run that is under way keeps its phase: what waits then is not the run.
+fn pending(next: &mut DeploymentStatus, words: &Words) -> Standing {
+    if next.run.as_ref().is_none_or(|run| run.result.is_some()) {
+        next.phase = Some(Phase::Pending);
+    }
+    Standing::InProgress(words.clone())
+}
+
+fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
+    let Some(run) = &next.run else { return Standing::InProgress(Words::new(reason, "")) };
+    let name = name(run);
+    let message = match &run.cancel {
+        Some(cancel) => format!("{name} is being canceled: {}", cause(cancel.reason)),
+        None if reason == Reason::Queued => format!("{name} is in the queue"),
+        None => format!("{name} is running"),
+    };
+    Standing::InProgress(Words::new(reason, message))
+}
+
+fn ended(next: &DeploymentStatus, result: Phase, gone: bool) -> Standing {
+    let Some(run) = &next.run else { return Standing::Done(Words::new(result, "")) };
+    let name = name(run);
+    let step = run.failure.as_ref().and_then(|failure| failure.step.as_deref());
+    match result {
+        Phase::Succeeded => Standing::Done(Words::new(Reason::Succeeded, format!("{name} succeeded"))),
+        Phase::Canceled => {
+            let cause = run.cancel.as_ref().map_or("on request", |cancel| cause(cancel.reason));
+            Standing::Stalled(Words::new(Reason::Canceled, format!("{name} was canceled: {cause}")))
+        }
+        Phase::Skipped => Standing::Stalled(Words::new(
+            Reason::Skipped,
+            format!(
+                "{name} was skipped by the service: a newer one took its place, or it waited too long; set spec.rerun to run it again"
+            ),
+        )),
+        _ if gone => Standing::Stalled(Words::new(
+            Reason::RunDisappeared,
+            format!(
+                "the service does not know {name} any more (somebody canceled it while it was queued, or its stack is gone); set spec.rerun to run it again"
+            ),
+        )),
+        _ => Standing::Stalled(Words::new(
+            Reason::Failed,
+            match step {
+                Some(step) => format!(
+                    "{name} failed at step `{step}`; status.run.failure.log has the end of its log. Set spec.rerun to run it again"
+                ),
+                None => format!("{name} failed before any step did. Set spec.rerun to run it again"),
+            },
+        )),
+    }
+}
+
+fn name(run: &Run) -> String {
+    format!("{} {} of {}", run.operation, run.version, run.target)
+}
+
+const fn cause(reason: CancelReason) -> &'static str {
+    match reason {
+        CancelReason::Superseded => "a newer request takes its place",
+        CancelReason::Deleted => "its resource was deleted",
+    }
+}
+
+/// What a person wants to see in the timeline: each transition once.
+#[must_use]
+pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> {
+    let mut happenings = vec![];
+    let id = |status: &DeploymentStatus| status.run.as_ref().map(|run| run.id.clone());
+    let result = |status: &DeploymentStatus| status.run.as_ref().and_then(|run| run.result);
+    let ready = |status: &DeploymentStatus| {
+        find(&status.conditions, types::READY).map(|ready| (ready.reason.clone(), ready.message.clone()))
+    };
+    if let Some(run) = new.run.as_ref().filter(|run| Some(&run.id) != id(old).as_ref()) {
+        happenings.push(Happening {
+            warning: false,
+            reason: "Triggered",
+            action: "Create",
+            note: format!("triggered {}", name(run)),
+        });
+    }
+    let note = ready(new).map(|(_, message)| message).unwrap_or_default();
+    match result(new).filter(|ended| Some(*ended) != result(old) || id(old) != id(new)) {
+        Some(Phase::Succeeded) => {
+            happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note })
+        }
+        Some(Phase::Canceled) => {
+            happenings.push(Happening { warning: true, reason: "Canceled", action: "Cancel", note })
+        }
+        Some(Phase::Skipped) => happenings.push(Happening { warning: true, reason: "Skipped", action: "Follow", note }),
+        Some(Phase::Failed) => happenings.push(Happening { warning: true, reason: "Failed", action: "Follow", note }),
+        Some(Phase::Pending | Phase::Queued | Phase::Running) | None => {
+            let stalled = find(&new.conditions, types::STALLED).filter(|stalled| {
+                find(&old.conditions, types::STALLED).map(|before| &before.reason) != Some(&stalled.reason)
+            });
+            if let Some(stalled) = stalled {
+                happenings.push(Happening {
+                    warning: true,
+                    reason: "Stalled",
+                    action: "Reconcile",
+                    note: stalled.message.clone(),
+                });
+            }
+        }
+    }
+    happenings
+}

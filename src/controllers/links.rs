@@ -1,0 +1,135 @@
+//! Who must look again when something changes: the references between objects, as last read.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::api::settings::SourceKind;
+
+/// A resource of ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    /// Which of the three kinds.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One of the three kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `Organization`.
+    Organization,
+    /// `StackDeploymentSettings`.
+    Settings,
+    /// `Deployment`.
+    Deployment,
+}
+
+impl Kind {
+    /// A resource of this kind.
+    pub fn named(self, namespace: impl Into<String>, name: impl Into<String>) -> Resource {
+        Resource { kind: self, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+/// Something that a resource depends on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Link {
+    /// Another resource of ours.
+    Resource(Resource),
+    /// A Secret or ConfigMap.
+    Source {
+        /// Secret or ConfigMap.
+        kind: SourceKind,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A remote stack, which one settings resource may own.
+    Stack(String),
+}
+
+/// The references between objects.
+#[derive(Default)]
+pub struct Links(Mutex<Index>);
+
+#[derive(Default)]
+struct Index {
+    forward: HashMap<Resource, HashSet<Link>>,
+    backward: HashMap<Link, HashSet<Resource>>,
+}
+
+impl Links {
+    /// Replaces what a resource depends on.
+    pub fn set(&self, dependent: &Resource, links: HashSet<Link>) {
+        let mut index = self.lock();
+        if index.forward.get(dependent) == Some(&links) {
+            return;
+        }
+        index.unlink(dependent);
+        for link in &links {
+            index.backward.entry(link.clone()).or_default().insert(dependent.clone());
+        }
+        index.forward.insert(dependent.clone(), links);
+    }
+
+    /// Forgets a resource, and returns what it depended on.
+    pub fn remove(&self, dependent: &Resource) -> HashSet<Link> {
+        self.lock().unlink(dependent)
+    }
+
+    /// What a resource depends on.
+    #[must_use]
+    pub fn of(&self, dependent: &Resource) -> HashSet<Link> {
+        self.lock().forward.get(dependent).cloned().unwrap_or_default()
+    }
+
+    /// The resources that depend on something.
+    #[must_use]
+    pub fn dependents(&self, link: &Link) -> Vec<Resource> {
+        self.lock().backward.get(link).into_iter().flatten().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn unlink(&mut self, dependent: &Resource) -> HashSet<Link> {
+        let links = self.forward.remove(dependent).unwrap_or_default();
+        for link in &links {
+            if let Some(dependents) = self.backward.get_mut(link) {
+                dependents.remove(dependent);
+                if dependents.is_empty() {
+                    self.backward.remove(link);
+                }
+            }
+        }
+        links
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_replaced_and_removed() {
+        let links = Links::default();
+        let (a, b) = (Kind::Settings.named("ns", "a"), Kind::Settings.named("ns", "b"));
+        let stack = |name: &str| Link::Stack(name.to_owned());
+        links.set(&a, HashSet::from([stack("one"), stack("two")]));
+        links.set(&b, HashSet::from([stack("two")]));
+        links.set(&a, HashSet::from([stack("two")]));
+        assert_eq!(links.dependents(&stack("one")), []);
+        assert_eq!(links.dependents(&stack("two")).len(), 2);
+        assert_eq!(links.remove(&a), HashSet::from([stack("two")]));
+        assert_eq!(links.dependents(&stack("two")), [b]);
+    }
+}

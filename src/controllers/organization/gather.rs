@@ -1,0 +1,230 @@
+//! IO, reads only: what the decision about an organization needs, from both sides.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use kube::ResourceExt;
+
+use super::plan::{Inputs, Look, Seen, Token};
+use crate::{
+    api::{
+        Organization,
+        names::REQUESTED_AT,
+        organization::{DeploymentCounts, TokenUser},
+        settings::SourceKind,
+    },
+    controllers::{
+        Context, Error,
+        connections::Connection,
+        document::{FoundValue, ValueRef},
+        links::{Kind, Link, Resource},
+        requeue::consequence,
+        sources, write,
+    },
+    pulumi::{self, Admission, CallClass, Client, ClientConfig, Gate, Permit, Rate, SecretValue, Timeouts},
+};
+
+/// One `user`, one metadata, and perhaps one pause or resume.
+const CALLS: u32 = 3;
+
+/// Reads what the decision needs. The permit for what `act` may have to do comes with it.
+pub async fn gather(organization: &Organization, context: &Context) -> Result<(Inputs, Option<Permit>), Error> {
+    let namespace = organization.namespace().unwrap_or_default();
+    let this = Kind::Organization.named(&namespace, organization.name_any());
+    let backend = organization.spec.backend_url.trim_end_matches('/').to_owned();
+    let mut inputs = Inputs {
+        generation: organization.metadata.generation.unwrap_or_default(),
+        requested_at: organization.annotations().get(REQUESTED_AT).cloned(),
+        deleting: organization.metadata.deletion_timestamp.is_some(),
+        name: organization.spec.name.clone().unwrap_or_else(|| organization.name_any()),
+        backend_allowed: context.allowed_backends.iter().any(|allowed| allowed.trim_end_matches('/') == backend),
+        backend,
+        suspended: organization.spec.suspend || context.suspend_all,
+        paused: organization.spec.paused,
+        users: Vec::new(),
+        token: Token::NotRead,
+        look: Look::NotDue,
+    };
+    if inputs.deleting {
+        inputs.users = users(context, &this);
+    }
+    if !inputs.backend_allowed {
+        return Ok((inputs, None));
+    }
+    let token = match read_token(organization, context, &this).await? {
+        Ok(token) => token,
+        Err(missing) => {
+            inputs.token = Token::Missing(missing);
+            return Ok((inputs, None));
+        }
+    };
+    inputs.token = Token::Found;
+    let connection = match connect(organization, context, &this, &inputs, token) {
+        Ok(connection) => connection,
+        Err(error) => {
+            inputs.look = Look::Failed(consequence(&error, "Correct spec.backendURL."));
+            return Ok((inputs, None));
+        }
+    };
+    if inputs.deleting || !is_due(organization, context, &inputs, &connection) {
+        return Ok((inputs, None));
+    }
+    // A rejected token closes the budget's gate; only this can find out that it is accepted again.
+    let admission = if connection.governor.snapshot().gate == Gate::Rejected {
+        Admission::Granted(Permit::unlimited())
+    } else {
+        connection.governor.try_acquire(CallClass::Observe, &namespace, &context.wakers.waiter(&this), CALLS)
+    };
+    let Admission::Granted(mut permit) = admission else {
+        inputs.look = Look::AwaitingBudget;
+        return Ok((inputs, None));
+    };
+    inputs.look = look(&connection, &mut permit).await;
+    Ok((inputs, Some(permit)))
+}
+
+/// The access token, live; or a sentence that says what is missing.
+async fn read_token(
+    organization: &Organization,
+    context: &Context,
+    this: &Resource,
+) -> Result<Result<SecretValue, String>, Error> {
+    let Some(reference) = &organization.spec.access_token.secret_key_ref else {
+        return Ok(Err("spec.accessToken names no Secret; write secretKeyRef: {name, key}".to_owned()));
+    };
+    let reference = ValueRef {
+        kind: SourceKind::Secret,
+        name: reference.name.clone(),
+        key: Some(reference.key.clone().unwrap_or_else(|| "accessToken".to_owned())),
+        standard_key: None,
+    };
+    let references = BTreeSet::from([reference.clone()]);
+    context.wakers.links.set(this, sources::links(&references, &this.namespace).collect::<HashSet<Link>>());
+    let mut found = sources::read(&context.kube, &context.key, &this.namespace, &references).await?;
+    Ok(match found.values.remove(&reference) {
+        Some(FoundValue::Secret(token)) => Ok(token),
+        Some(FoundValue::Plain(_)) | None => {
+            Err(found.missing.unwrap_or_else(|| "the access token is missing".to_owned()))
+        }
+    })
+}
+
+/// The connection for this token and backend: the one that is there, or a new one that must prove itself first.
+fn connect(
+    organization: &Organization,
+    context: &Context,
+    this: &Resource,
+    inputs: &Inputs,
+    token: SecretValue,
+) -> Result<Arc<Connection>, pulumi::Error> {
+    let key = key(this);
+    let limit = organization.spec.rate_limit.unwrap_or_default();
+    let rate = Rate { per_second: f64::from(limit.requests_per_second), burst: limit.burst };
+    let governor = context.connections.governor(&inputs.backend, &token, &key, rate);
+    if let Some(current) =
+        context.connections.get(&key).filter(|current| current.token == token && current.backend == inputs.backend)
+    {
+        return Ok(current);
+    }
+    let client = Client::new(ClientConfig {
+        backend: inputs.backend.clone(),
+        token: token.clone(),
+        timeouts: Timeouts { total: context.timings.request, ..Timeouts::default() },
+        governor: governor.clone(),
+    })?;
+    Ok(context.connections.put(Connection {
+        key,
+        organization: inputs.name.clone(),
+        backend: inputs.backend.clone(),
+        client,
+        governor,
+        token,
+        accepted: AtomicBool::new(false),
+    }))
+}
+
+/// `namespace/name`, as connections are named.
+pub fn key(this: &Resource) -> String {
+    format!("{}/{}", this.namespace, this.name)
+}
+
+fn is_due(organization: &Organization, context: &Context, inputs: &Inputs, connection: &Connection) -> bool {
+    let status = organization.status.as_ref();
+    let uid = organization.uid().unwrap_or_default();
+    let now = jiff::Timestamp::now().as_second();
+    let waited = now - context.memory.last_checked(&uid, now)
+        >= i64::try_from(context.timings.organization.as_secs()).unwrap_or(i64::MAX);
+    !connection.is_accepted()
+        || waited
+        || status.and_then(|status| status.observed_generation) != Some(inputs.generation)
+        || status.and_then(|status| status.last_handled_reconcile_at.clone()) != inputs.requested_at
+}
+
+async fn look(connection: &Connection, permit: &mut Permit) -> Look {
+    let user = match connection.client.user(permit).await {
+        Ok(user) => user,
+        Err(error) => {
+            return Look::Failed(consequence(
+                &error,
+                "Put a valid access token into the Secret that spec.accessToken names.",
+            ));
+        }
+    };
+    match connection.client.organization_metadata(permit, &connection.organization).await {
+        Ok(metadata) => {
+            let counts = metadata.counts;
+            Look::Seen(Seen {
+                user: TokenUser { login: user.login, name: Some(user.name).filter(|name| !name.is_empty()) },
+                paused: metadata.paused,
+                concurrency: metadata.concurrency.and_then(|concurrency| u32::try_from(concurrency).ok()),
+                counts: DeploymentCounts {
+                    not_started: counts.not_started,
+                    accepted: counts.accepted,
+                    running: counts.running,
+                    failed: counts.failed,
+                    succeeded: counts.succeeded,
+                    skipped: counts.skipped,
+                    total: counts.total,
+                },
+            })
+        }
+        Err(error) => {
+            let remedy = format!(
+                "Check that {} is an organization of {} (spec.name), and that the token may see it.",
+                connection.organization, user.login
+            );
+            Look::Failed(consequence(&error, &remedy))
+        }
+    }
+}
+
+/// What still needs this organization: settings that have something to clear, and runs that are not over.
+fn users(context: &Context, this: &Resource) -> Vec<String> {
+    let mut users: Vec<_> = context
+        .wakers
+        .links
+        .dependents(&Link::Resource(this.clone()))
+        .into_iter()
+        .filter(|dependent| match dependent.kind {
+            Kind::Organization => false,
+            Kind::Settings => context
+                .settings
+                .get(&dependent.namespace, &dependent.name)
+                .is_some_and(|settings| write::has_finalizer(&*settings)),
+            Kind::Deployment => {
+                context.deployments.get(&dependent.namespace, &dependent.name).is_some_and(|deployment| {
+                    write::has_finalizer(&*deployment)
+                        && (deployment.metadata.deletion_timestamp.is_some()
+                            || deployment.status.as_ref().is_some_and(|status| {
+                                status.intent.is_some() || status.run.as_ref().is_some_and(|run| run.result.is_none())
+                            }))
+                })
+            }
+        })
+        .map(|user| format!("{:?} {}/{}", user.kind, user.namespace, user.name))
+        .collect();
+    users.sort();
+    users
+}

@@ -1,0 +1,60 @@
+//! The controller of `Organization`: keeps the way to a Pulumi organization open for everything that uses it.
+
+pub mod act;
+pub mod gather;
+pub mod plan;
+pub mod status;
+
+use std::sync::Arc;
+
+use kube::{ResourceExt, runtime::controller::Action};
+use tracing::debug;
+
+use super::{
+    Context, Error,
+    caches::Cached,
+    links::Kind,
+    runner::Reconcile,
+    write::{self, Object},
+};
+use crate::api::{Organization, OrganizationStatus, Time};
+
+impl Object for Organization {
+    type Status = OrganizationStatus;
+
+    fn status(&self) -> Option<&OrganizationStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl Cached for Organization {}
+
+impl Reconcile for Organization {
+    const KIND: Kind = Kind::Organization;
+
+    fn relevance(&self) -> String {
+        format!("{:?} {:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+    }
+
+    async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
+        let Some(mut organization) = write::live(&context.kube, &*self).await? else {
+            return Ok(Action::await_change());
+        };
+        if organization.metadata.deletion_timestamp.is_none() {
+            organization = write::ensure_finalizer(&context.kube, organization).await?;
+        }
+        let uid = organization.uid().unwrap_or_default();
+        let old = organization.status.clone().unwrap_or_default();
+
+        let (inputs, permit) = gather::gather(&organization, &context).await?;
+        let plan = plan::plan(&inputs);
+        debug!(?plan, "planned");
+        let outcome = act::act(plan, &organization, permit, &context).await?;
+        let new = status::status(&old, &inputs, &outcome, Time::from(jiff::Timestamp::now()));
+
+        let events = status::events(&old, &new);
+        write::status(&context.kube, organization, &new).await?;
+        context.publish(&*self, events).await;
+        Ok(act::next(&outcome, &context, &uid))
+    }
+}

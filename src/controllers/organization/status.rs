@@ -1,0 +1,141 @@
+//! Pure: old status × outcome × now → new status, and the events that this makes.
+
+use super::{act::Outcome, plan::Inputs};
+use crate::{
+    api::{
+        ConditionStatus, OrganizationStatus, Time,
+        condition::{find, types},
+    },
+    controllers::{
+        conditions::{Standing, Words, condition, remove, set, set_standing},
+        context::Happening,
+        requeue::Consequence,
+    },
+};
+
+/// Why an organization stands where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The service accepts the token.
+    Connected,
+    /// Nothing is written remotely.
+    Suspended,
+    /// The operator's `--allowed-backend` list does not have the backend.
+    BackendNotAllowed,
+    /// The Secret or its key is not there.
+    TokenMissing,
+    /// It is being deleted and still needed.
+    InUse,
+    /// The request budget has no room.
+    AwaitingBudget,
+}
+
+/// The condition that says whether `spec.paused` was applied.
+pub const PAUSE_APPLIED: &str = "PauseApplied";
+
+/// The new status.
+#[must_use]
+pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now: Time) -> OrganizationStatus {
+    let mut next = old.clone();
+    next.name = Some(inputs.name.clone());
+    let standing = match outcome {
+        Outcome::Nothing => return old.clone(),
+        Outcome::AwaitingUsers(users) => Standing::InProgress(Words::new(
+            Reason::InUse,
+            format!("deletion waits for {} that still need this organization: {}", users.len(), listed(users)),
+        )),
+        Outcome::BackendRefused => Standing::Stalled(Words::new(
+            Reason::BackendNotAllowed,
+            format!(
+                "{} is not on the operator's --allowed-backend list; add it there, or correct spec.backendURL",
+                inputs.backend
+            ),
+        )),
+        Outcome::AwaitingToken(missing) => Standing::InProgress(Words::new(Reason::TokenMissing, missing)),
+        Outcome::AwaitingBudget => Standing::Retrying(Words::new(
+            Reason::AwaitingBudget,
+            "waiting for the request budget that everything with this token shares",
+        )),
+        Outcome::Failed(Consequence { class: _, standing, retry: _ }) => standing.clone(),
+        Outcome::Accepted { seen, pause } => {
+            next.user = Some(seen.user.clone());
+            next.paused = Some(seen.paused);
+            next.concurrency = seen.concurrency;
+            next.deployment_counts = Some(seen.counts);
+            match pause {
+                Some(Err(failed)) => {
+                    let words = words(&failed.standing);
+                    set(
+                        &mut next.conditions,
+                        condition(
+                            PAUSE_APPLIED,
+                            ConditionStatus::False,
+                            &words.reason,
+                            &words.message,
+                            inputs.generation,
+                            now,
+                        ),
+                    );
+                }
+                Some(Ok(_)) | None => remove(&mut next.conditions, PAUSE_APPLIED),
+            }
+            if inputs.suspended {
+                Standing::InProgress(Words::new(
+                    Reason::Suspended,
+                    "nothing is written remotely for this organization; observing goes on",
+                ))
+            } else {
+                Standing::Done(Words::new(
+                    Reason::Connected,
+                    format!("{} accepts the token of {}", inputs.backend, seen.user.login),
+                ))
+            }
+        }
+    };
+    next.observed_generation = Some(inputs.generation);
+    next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
+    set_standing(&mut next.conditions, &standing, inputs.generation, now);
+    next
+}
+
+fn words(standing: &Standing) -> &Words {
+    match standing {
+        Standing::Done(words) | Standing::InProgress(words) | Standing::Retrying(words) | Standing::Stalled(words) => {
+            words
+        }
+    }
+}
+
+fn listed(users: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = users.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if users.len() > SHOWN {
+        text.push_str(", …");
+    }
+    text
+}
+
+/// What a person wants to see in the timeline: that the token was accepted or is not any more.
+#[must_use]
+pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happening> {
+    let ready = |status: &OrganizationStatus| {
+        find(&status.conditions, types::READY).map(|ready| (ready.status, ready.reason.clone(), ready.message.clone()))
+    };
+    let (before, after) = (ready(old), ready(new));
+    match (before, after) {
+        (before, Some((ConditionStatus::True, _, note)))
+            if before.as_ref().is_none_or(|(status, ..)| *status != ConditionStatus::True) =>
+        {
+            vec![Happening { warning: false, reason: "Connected", action: "Verify", note }]
+        }
+        (before, Some((ConditionStatus::False, reason, note)))
+            if before
+                .as_ref()
+                .is_none_or(|(status, known, _)| *status != ConditionStatus::False || *known != reason) =>
+        {
+            let reason = if reason == "TokenRejected" { "TokenRejected" } else { "NotConnected" };
+            vec![Happening { warning: true, reason, action: "Verify", note }]
+        }
+        _ => vec![],
+    }
+}

@@ -1,0 +1,154 @@
+//! Runs a controller: kube's own, with the watch shared, panics caught, and one bound on concurrency for all.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt};
+use kube::{
+    ResourceExt,
+    runtime::{
+        Controller, Predicate, PredicateConfig, WatchStreamExt,
+        controller::{self, Action},
+        predicates,
+        reflector::{ObjectRef, store::Writer},
+        watcher::Event,
+    },
+};
+use tokio::sync::{Semaphore, mpsc::UnboundedReceiver};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use super::{
+    Context, Error,
+    caches::{self, Cached, FirstLists, Scope},
+    links::{Kind, Link, Resource},
+    requeue::backoff,
+    wake::object_ref,
+    write::Object,
+};
+
+/// One of the three controllers.
+pub trait Reconcile: Object + Cached {
+    /// Which one.
+    const KIND: Kind;
+
+    /// What of an object matters to others: when it changes, those that depend on the object look again.
+    fn relevance(&self) -> String;
+
+    /// Brings one object further.
+    fn reconcile(self: Arc<Self>, context: Arc<Context>) -> impl Future<Output = Result<Action, Error>> + Send;
+}
+
+/// Reconciles of all controllers together that may be under way at once.
+pub const CONCURRENCY: usize = 64;
+
+/// Runs the controller of one kind in one scope until `stop`, and then until what is under way is finished.
+pub async fn run<K: Reconcile>(
+    context: Arc<Context>,
+    scope: Scope,
+    writer: Writer<K>,
+    woken: UnboundedReceiver<Resource>,
+    (slots, first_lists): (Arc<Semaphore>, Arc<FirstLists>),
+    stop: CancellationToken,
+) {
+    let reader = writer.as_reader();
+    let mut told = HashMap::new();
+    let mut is_first = true;
+    let wakers = Arc::clone(&context.wakers);
+    let objects = caches::watch::<K>(context.kube.clone(), &scope)
+        .reflect(writer)
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                tell(event, &mut told, &wakers);
+                if matches!(event, Event::InitDone) && std::mem::take(&mut is_first) {
+                    first_lists.done();
+                }
+            }
+        })
+        .applied_objects()
+        // What this operator writes into status is no reason to look again, or a failing call would be repeated at once.
+        .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
+    let finished = Controller::for_stream(objects, reader)
+        .with_config(controller::Config::default().concurrency(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX)))
+        .reconcile_on(UnboundedReceiverStream::new(woken).map(|resource| object_ref(&resource)))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(
+            move |object: Arc<K>, context: Arc<Context>| guarded(object, context, Arc::clone(&slots)),
+            |_, error: &std::convert::Infallible, _| match *error {},
+            context,
+        );
+    finished
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                match error {
+                    controller::Error::ObjectNotFound(object) => debug!(%object, "woken, but gone"),
+                    controller::Error::QueueError(error) => {
+                        warn!(kind = ?K::KIND, %error, "watch failed and is started again")
+                    }
+                    other => debug!(error = %other, "controller"),
+                }
+            }
+        })
+        .await;
+}
+
+/// Tells dependents what they want to know, and only that.
+fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, String>, wakers: &super::wake::Wakers) {
+    let resource = |object: &K| K::KIND.named(object.namespace().unwrap_or_default(), object.name_any());
+    match event {
+        Event::Init | Event::InitDone => {}
+        Event::InitApply(object) | Event::Apply(object) => {
+            let relevance = object.relevance();
+            let key = ObjectRef::from_obj(object);
+            if told.insert(key, relevance.clone()).is_none_or(|before| before != relevance) {
+                wakers.wake_dependents(&Link::Resource(resource(object)));
+            }
+        }
+        Event::Delete(object) => {
+            told.remove(&ObjectRef::from_obj(object));
+            let resource = resource(object);
+            wakers.wake_dependents(&Link::Resource(resource.clone()));
+            wakers.gone(&resource);
+        }
+    }
+}
+
+/// One reconcile: within the bound, with a panic caught, and every error turned into a delay.
+async fn guarded<K: Reconcile>(
+    object: Arc<K>,
+    context: Arc<Context>,
+    slots: Arc<Semaphore>,
+) -> Result<Action, std::convert::Infallible> {
+    let _slot = slots.acquire().await;
+    let uid = object.uid().unwrap_or_default();
+    let span = info_span!("reconcile", kind = ?K::KIND, namespace = %object.namespace().unwrap_or_default(), name = %object.name_any());
+    let started = tokio::time::Instant::now();
+    let result = AssertUnwindSafe(object.reconcile(Arc::clone(&context)).instrument(span.clone())).catch_unwind().await;
+    let result = result.unwrap_or_else(|panic| Err(Error::Panic(message(&*panic))));
+    context.metrics.reconciled(K::KIND, started.elapsed(), result.as_ref().err());
+    Ok(result.unwrap_or_else(|failure| {
+        let _inside = span.enter();
+        match failure {
+            Error::Conflict => {
+                debug!("the object has changed meanwhile; planning anew");
+                Action::requeue(Duration::from_millis(20))
+            }
+            failure => {
+                let delay = backoff(context.memory.failed(&uid), rand::random());
+                match &failure {
+                    Error::Panic(_) => error!(error = %failure, ?delay, "reconcile failed"),
+                    _ => warn!(error = %failure, ?delay, "reconcile failed"),
+                }
+                Action::requeue(delay)
+            }
+        }
+    }))
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,326 @@
+//! IO, reads only: what the decision about a stack's settings needs, from both sides.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use kube::ResourceExt;
+use serde_json::Value;
+
+use super::{
+    desired::desired,
+    plan::{Deletion, Inputs, Read, View},
+    schedule,
+    status::Reason,
+};
+use crate::{
+    api::{
+        Organization, StackDeploymentSettings,
+        condition::{find, is_ready, types},
+        names::REQUESTED_AT,
+        settings::SettingsDeletionPolicy,
+    },
+    controllers::{
+        Context, Error,
+        access::Verdict,
+        conditions::Words,
+        connections::Connection,
+        context::Way,
+        document::{ValueRef, references},
+        links::{Kind, Link, Resource},
+        requeue::consequence,
+        sources, write,
+    },
+    pulumi::{self, Admission, CallClass, Class, Permit, StackId},
+};
+
+/// Settings, perhaps the stack, a push, the pause read and set.
+const CALLS: u32 = 5;
+
+/// What `act` needs to carry the plan out.
+pub struct Means {
+    /// The way to the organization.
+    pub connection: Arc<Connection>,
+    /// For what is left to be called.
+    pub permit: Permit,
+    /// The stack.
+    pub stack: StackId,
+}
+
+/// Reads what the decision needs, and as little of it as will do.
+pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Result<(Inputs, Option<Means>), Error> {
+    let namespace = settings.namespace().unwrap_or_default();
+    let this = Kind::Settings.named(&namespace, settings.name_any());
+    let spec = &settings.spec;
+    let deleting = settings.metadata.deletion_timestamp.is_some();
+    let mut inputs = Inputs {
+        generation: settings.metadata.generation.unwrap_or_default(),
+        requested_at: settings.annotations().get(REQUESTED_AT).cloned(),
+        stack: None,
+        create_stack: spec.create_stack,
+        paused: spec.paused,
+        unmanaged: spec.unmanaged,
+        deletion_policy: spec.deletion_policy,
+        suspended: context.suspend_all,
+        view: View::Quiet,
+        deletion: if deleting { Deletion::Yes } else { Deletion::No },
+    };
+
+    let values = references(&spec.settings);
+    let home = spec.stack.organization_ref.namespace.as_deref().unwrap_or(&namespace);
+    let owner = Kind::Organization.named(home, &spec.stack.organization_ref.name);
+    let organization = context.organizations.get(home, &owner.name);
+    let target = organization.as_deref().map(|organization| target(organization, settings));
+    link(context, &this, &owner, target.as_deref(), &values);
+    inputs.stack = organization.as_deref().map(|organization| stack_name(organization, settings));
+    inputs.suspended |= organization.as_deref().is_some_and(|organization| organization.spec.suspend);
+
+    if deleting && spec.deletion_policy == SettingsDeletionPolicy::Retain {
+        return Ok((inputs, None));
+    }
+    let rivals = rivals(context, &this, target.as_deref());
+    if deleting {
+        inputs.deletion = deletion(settings, context, &this, &rivals);
+    }
+    let admitted = match organization.as_deref() {
+        Some(organization) if !deleting => admitted(settings, context, organization, &rivals).await?,
+        _ => Ok(None),
+    };
+    let role_id = match admitted {
+        Ok(role_id) => role_id,
+        Err(words) => {
+            inputs.view = View::Refused(words);
+            return Ok((inputs, None));
+        }
+    };
+    let due = Due::of(settings, context, &inputs, &values);
+    if due == Due::Not && !deleting {
+        return Ok((inputs, None));
+    }
+    let kept = || context.connections.get(&format!("{home}/{}", owner.name)).filter(|_| deleting);
+    let connection = match context.way(&owner, organization.as_deref()) {
+        Way::Open(connection) => connection,
+        way => match (kept(), way) {
+            (Some(connection), _) => connection,
+            (None, Way::Closed(why)) => {
+                if deleting && gives_up(settings, context).await? {
+                    inputs.deletion = Deletion::GiveUp;
+                }
+                inputs.view = View::Waiting(Words::new(Reason::OrganizationNotReady, why));
+                return Ok((inputs, None));
+            }
+            (None, Way::NotYet | Way::Open(_)) => return Ok((inputs, None)),
+        },
+    };
+    let found = sources::read(&context.kube, &context.key, &namespace, &values).await?;
+    context.memory.heeded(&settings.uid().unwrap_or_default());
+    if let Some(missing) = found.missing.filter(|_| !deleting) {
+        inputs.view = View::Waiting(Words::new(Reason::SourceMissing, missing));
+        return Ok((inputs, None));
+    }
+    let class = if due == Due::Drift { CallClass::Drift } else { CallClass::Create };
+    let Admission::Granted(mut permit) =
+        connection.governor.try_acquire(class, &namespace, &context.wakers.waiter(&this), CALLS)
+    else {
+        inputs.view = View::AwaitingBudget;
+        return Ok((inputs, None));
+    };
+    let stack = connection.stack(&spec.stack.project, &spec.stack.name);
+    inputs.view = match remote(&connection, &mut permit, &stack, spec.paused.is_some() && !deleting).await {
+        Ok(None) => View::NoStack,
+        Ok(Some(remote)) => View::Read(Box::new(Read {
+            desired: desired(&spec.settings, &found.values, role_id.as_deref(), &context.key),
+            sources: found.versions,
+            remote: remote.document,
+            version: remote.version,
+            paused: remote.paused,
+        })),
+        Err(error) => View::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
+    };
+    Ok((inputs, Some(Means { connection, permit, stack })))
+}
+
+/// `organization/project/stack`.
+fn stack_name(organization: &Organization, settings: &StackDeploymentSettings) -> String {
+    let name = organization.spec.name.clone().unwrap_or_else(|| organization.name_any());
+    format!("{name}/{}/{}", settings.spec.stack.project, settings.spec.stack.name)
+}
+
+/// The remote stack with its backend: what two resources must not both own.
+fn target(organization: &Organization, settings: &StackDeploymentSettings) -> String {
+    format!("{} {}", organization.spec.backend_url.trim_end_matches('/'), stack_name(organization, settings))
+}
+
+fn link(context: &Context, this: &Resource, owner: &Resource, target: Option<&str>, values: &BTreeSet<ValueRef>) {
+    let links = sources::links(values, &this.namespace)
+        .chain([Link::Resource(owner.clone())])
+        .chain(target.map(|target| Link::Stack(target.to_owned())))
+        .collect::<HashSet<_>>();
+    context.wakers.links.set(this, links);
+}
+
+/// Other settings of the same stack that are not being deleted.
+fn rivals(context: &Context, this: &Resource, target: Option<&str>) -> Vec<Arc<StackDeploymentSettings>> {
+    target
+        .map(|target| context.wakers.links.dependents(&Link::Stack(target.to_owned())))
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|rival| rival != this)
+        .filter_map(|rival| context.settings.get(&rival.namespace, &rival.name))
+        .filter(|rival| rival.metadata.deletion_timestamp.is_none())
+        .collect()
+}
+
+fn deletion(
+    settings: &StackDeploymentSettings,
+    context: &Context,
+    this: &Resource,
+    rivals: &[Arc<StackDeploymentSettings>],
+) -> Deletion {
+    if !rivals.is_empty() {
+        return Deletion::HandedOver;
+    }
+    let runs = context
+        .wakers
+        .links
+        .dependents(&Link::Resource(this.clone()))
+        .into_iter()
+        .filter(|dependent| dependent.kind == Kind::Deployment)
+        .filter_map(|dependent| context.deployments.get(&dependent.namespace, &dependent.name))
+        .filter(|deployment| deployment.metadata.deletion_timestamp.is_some() && write::has_finalizer(&**deployment))
+        .filter(|deployment| {
+            deployment.spec.settings_ref.as_ref().is_some_and(|reference| reference.name == settings.name_any())
+        })
+        .count();
+    if runs > 0 { Deletion::AfterRuns(runs) } else { Deletion::Yes }
+}
+
+async fn gives_up(settings: &StackDeploymentSettings, context: &Context) -> Result<bool, Error> {
+    let waited =
+        settings.metadata.deletion_timestamp.as_ref().map(|since| jiff::Timestamp::now().duration_since(since.0));
+    let long_enough = waited.is_some_and(|waited| waited.unsigned_abs() >= context.timings.give_up_finalizing);
+    Ok(long_enough && context.namespace_is_terminating(&settings.namespace().unwrap_or_default()).await?)
+}
+
+/// The role that the organization forces; or why these settings may not be pushed. Access comes before ownership.
+async fn admitted(
+    settings: &StackDeploymentSettings,
+    context: &Context,
+    organization: &Organization,
+    rivals: &[Arc<StackDeploymentSettings>],
+) -> Result<Result<Option<String>, Words>, Error> {
+    let role_id = match judged(context, organization, settings).await? {
+        Verdict::Denied(why) => return Ok(Err(Words::new(Reason::AccessDenied, why))),
+        Verdict::Allowed { role_id } => role_id,
+    };
+    Ok(winner(context, settings, rivals).await?.map_or(Ok(role_id), |winner| {
+        let message = format!("the settings of this stack belong to {winner}, which is older; delete one of the two");
+        Err(Words::new(Reason::Conflict, message))
+    }))
+}
+
+async fn judged(
+    context: &Context,
+    organization: &Organization,
+    settings: &StackDeploymentSettings,
+) -> Result<Verdict, Error> {
+    let stack = &settings.spec.stack;
+    context.judge(organization, &settings.namespace().unwrap_or_default(), (&stack.project, &stack.name), None).await
+}
+
+/// The rival that owns the stack: the oldest of those that may use the organization.
+async fn winner(
+    context: &Context,
+    settings: &StackDeploymentSettings,
+    rivals: &[Arc<StackDeploymentSettings>],
+) -> Result<Option<String>, Error> {
+    let age = |settings: &StackDeploymentSettings| {
+        (settings.metadata.creation_timestamp.as_ref().map(|time| time.0), settings.uid())
+    };
+    let mut older: Vec<_> = rivals.iter().filter(|rival| age(rival) < age(settings)).collect();
+    older.sort_by_key(|rival| age(rival));
+    for rival in older {
+        let reference = &rival.spec.stack.organization_ref;
+        let namespace = rival.namespace().unwrap_or_default();
+        let Some(organization) =
+            context.organizations.get(reference.namespace.as_deref().unwrap_or(&namespace), &reference.name)
+        else {
+            continue;
+        };
+        if matches!(judged(context, &organization, rival).await?, Verdict::Allowed { .. }) {
+            return Ok(Some(format!("StackDeploymentSettings {namespace}/{}", rival.name_any())));
+        }
+    }
+    Ok(None)
+}
+
+/// Why the remote side is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// It is not.
+    Not,
+    /// Only the interval has passed.
+    Drift,
+    /// Something changed here, or the last attempt did not succeed.
+    Change,
+}
+
+impl Due {
+    fn of(settings: &StackDeploymentSettings, context: &Context, inputs: &Inputs, values: &BTreeSet<ValueRef>) -> Self {
+        let uid = settings.uid().unwrap_or_default();
+        let namespace = settings.namespace().unwrap_or_default();
+        let Some(status) = &settings.status else { return Self::Change };
+        let sources_same = sources::objects(values).into_iter().all(|(kind, name)| {
+            let read = status
+                .sources
+                .iter()
+                .find(|source| source.kind == kind && source.name == name)
+                .map(|source| source.resource_version.clone());
+            read.is_some() && read == context.sources.get(kind, &namespace, &name)
+        });
+        let settled = is_ready(&status.conditions, inputs.generation)
+            && find(&status.conditions, types::RECONCILING).is_none()
+            && status.last_handled_reconcile_at == inputs.requested_at
+            && sources_same
+            && !context.memory.is_nudged(&uid);
+        let now = jiff::Timestamp::now().as_second();
+        match (
+            settled,
+            schedule::is_due(&uid, settings.spec.interval.value(), context.memory.last_checked(&uid, now), now),
+        ) {
+            (false, _) => Self::Change,
+            (true, true) => Self::Drift,
+            (true, false) => Self::Not,
+        }
+    }
+}
+
+struct Remote {
+    document: Value,
+    version: Option<u64>,
+    paused: Option<bool>,
+}
+
+/// The remote settings; nothing when the stack does not exist. The service answers 404 for both a missing stack and
+/// missing settings, so the stack is asked for when there are none.
+async fn remote(
+    connection: &Connection,
+    permit: &mut Permit,
+    stack: &StackId,
+    with_pause: bool,
+) -> Result<Option<Remote>, pulumi::Error> {
+    let is_gone = |error: &pulumi::Error| error.class() == Class::NotFound && error.is_service_answer();
+    let (document, version) = match connection.client.settings(permit, stack).await {
+        Ok(settings) => (settings.document, settings.version),
+        Err(error) if is_gone(&error) => match connection.client.stack(permit, stack).await {
+            Ok(_) => (Value::Null, None),
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        },
+        Err(error) => return Err(error),
+    };
+    let paused =
+        if with_pause { Some(connection.client.stack_metadata(permit, stack).await?.stack_paused) } else { None };
+    Ok(Some(Remote { document, version, paused }))
+}

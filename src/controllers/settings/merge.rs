@@ -1,0 +1,172 @@
+//! The three-way merge: declared × last applied × remote → one merge patch, or nothing. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::equality::{
+    Comparison, Leaves, Path, compare, declared_leaves, is_empty, path_of_pointer, pointer, remote_leaves,
+};
+use crate::{
+    api::settings::{AppliedField, Unmanaged},
+    controllers::digest::{InstallKey, canonical, without_secrets},
+    pulumi::Node,
+};
+
+/// What a merge looks at.
+pub struct Merge<'a> {
+    /// What is declared.
+    pub declared: &'a Node,
+    /// What this resource set last.
+    pub last_applied: &'a [AppliedField],
+    /// What is there; nothing when there are no settings.
+    pub remote: &'a Value,
+    /// Whether somebody else may have changed masked values since they were set: then they are sent again.
+    pub distrust_masked: bool,
+    /// What happens to fields that nobody declared.
+    pub unmanaged: Unmanaged,
+}
+
+/// What a merge found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Merged {
+    /// The patch; nothing when all is as declared.
+    pub patch: Option<Node>,
+    /// The fields that the patch touches, as JSON pointers.
+    pub touched: Vec<String>,
+    /// Those of them that can be seen to differ; the others are masked and sent to be sure.
+    pub visible: Vec<String>,
+    /// What this resource will have set once the patch is applied.
+    pub applied: Vec<AppliedField>,
+    /// Whether nothing is left remotely once the patch is applied.
+    pub leaves_nothing: bool,
+}
+
+/// Arms of which the API takes one at a time, by the path of their parent.
+const ONE_OF: &[(&[&str], &[&str])] = &[
+    (&[], &["gitHub", "vcs"]),
+    (&["sourcecontext"], &["git", "hg", "template"]),
+    (&["sourcecontext", "git"], &["branch", "commit", "tag"]),
+    (&["sourcecontext", "git", "gitauth"], &["sshAuth", "basicAuth", "accessToken"]),
+];
+
+impl Merge<'_> {
+    /// Merges.
+    #[must_use]
+    pub fn run(&self, key: &InstallKey) -> Merged {
+        let declared = declared_leaves(self.declared);
+        let remote = remote_leaves(self.remote);
+        let digests: BTreeMap<Path, Option<&str>> =
+            self.last_applied.iter().map(|field| (path_of_pointer(&field.path), field.digest.as_deref())).collect();
+        let applied: Vec<AppliedField> = declared
+            .values()
+            .filter(|leaf| !is_empty(&leaf.value))
+            .map(|leaf| AppliedField {
+                path: pointer(&leaf.spelling),
+                digest: Some(key.mac(canonical(&without_secrets(&leaf.value)).as_bytes())),
+            })
+            .collect();
+        let current: BTreeMap<Path, &str> =
+            applied.iter().filter_map(|field| Some((path_of_pointer(&field.path), field.digest.as_deref()?))).collect();
+
+        let mut sets: BTreeSet<&Path> = BTreeSet::new();
+        let mut masked: BTreeSet<&Path> = BTreeSet::new();
+        let mut unsets: BTreeSet<Path> = BTreeSet::new();
+        for (path, leaf) in &declared {
+            let there = remote.get(path).map(|leaf| &leaf.value);
+            let unchanged = || digests.get(path).copied().flatten() == current.get(path).copied();
+            match compare(path, &leaf.value, there) {
+                Comparison::Equal => {}
+                Comparison::Masked if unchanged() && !self.distrust_masked => {}
+                _ if is_empty(&leaf.value) => {}
+                Comparison::Masked => {
+                    sets.insert(path);
+                    masked.insert(path);
+                }
+                Comparison::Differs => {
+                    sets.insert(path);
+                }
+            }
+            if is_empty(&leaf.value) {
+                unsets.extend(below(&remote, path));
+            } else {
+                unsets.extend(siblings(path).flat_map(|sibling| below(&remote, &sibling).collect::<Vec<_>>()));
+            }
+        }
+        let dropped = digests.keys().filter(|path| !declared.contains_key(*path));
+        unsets.extend(dropped.flat_map(|path| below(&remote, path).collect::<Vec<_>>()));
+        if self.unmanaged == Unmanaged::Remove {
+            unsets.extend(remote.keys().filter(|path| !declared.contains_key(*path)).cloned());
+        }
+        unsets.retain(|path| {
+            !sets.contains(path)
+                && !declared.keys().any(|kept| kept.starts_with(path) && !is_empty(&declared[kept].value))
+        });
+
+        let keeps = |prefix: &[String]| {
+            remote.keys().any(|path| path.starts_with(prefix) && !unsets.contains(path))
+                || sets.iter().any(|path| path.starts_with(prefix))
+        };
+        let mut patch = Node::Object(BTreeMap::new());
+        for path in &sets {
+            put(&mut patch, &spelled(path, &declared[*path].spelling, &remote), declared[*path].value.clone());
+        }
+        for path in &unsets {
+            // Nulling the last field of an object would leave an empty one, which the service may refuse.
+            let depth = (1..path.len()).find(|depth| !keeps(&path[..*depth])).unwrap_or(path.len());
+            put(&mut patch, &remote[path].spelling[..depth], Node::Null);
+        }
+        let touched: Vec<String> = sets.iter().copied().chain(&unsets).map(|path| pointer(path)).collect();
+        let visible = sets.difference(&masked).copied().chain(&unsets).map(|path| pointer(path)).collect();
+        Merged { visible, patch: (!touched.is_empty()).then_some(patch), leaves_nothing: !keeps(&[]), touched, applied }
+    }
+}
+
+/// The remote fields at a path or below it.
+fn below<'a>(remote: &'a Leaves<Value>, path: &'a [String]) -> impl Iterator<Item = Path> + 'a {
+    remote.keys().filter(move |candidate| candidate.starts_with(path)).cloned()
+}
+
+/// The other arms of every one-of that a path chooses an arm of.
+fn siblings(path: &[String]) -> impl Iterator<Item = Path> + '_ {
+    ONE_OF
+        .iter()
+        .filter_map(move |(parent, arms)| {
+            let chosen = path.get(parent.len())?;
+            let inside =
+                path.iter().zip(*parent).all(|(segment, wanted)| segment == wanted) && path.len() > parent.len();
+            (inside && arms.iter().any(|arm| arm.to_lowercase() == *chosen)).then(|| {
+                arms.iter()
+                    .map(|arm| arm.to_lowercase())
+                    .filter(move |arm| arm != chosen)
+                    .map(|arm| path[..parent.len()].iter().cloned().chain([arm]).collect::<Path>())
+            })
+        })
+        .flatten()
+}
+
+/// The declared spelling of a path, with the remote one for as much of it as is already there:
+/// the merge works on the stored keys.
+fn spelled(path: &[String], declared: &[String], remote: &Leaves<Value>) -> Path {
+    let common = |other: &Path| path.iter().zip(other).take_while(|(one, other)| one == other).count();
+    remote.iter().max_by_key(|(other, _)| common(other)).map_or_else(
+        || declared.to_vec(),
+        |(other, leaf)| {
+            let shared = common(other);
+            leaf.spelling[..shared].iter().chain(&declared[shared..]).cloned().collect()
+        },
+    )
+}
+
+fn put(node: &mut Node, path: &[String], value: Node) {
+    let Some((first, rest)) = path.split_first() else {
+        *node = value;
+        return;
+    };
+    if !matches!(node, Node::Object(_)) {
+        *node = Node::Object(BTreeMap::new());
+    }
+    if let Node::Object(fields) = node {
+        put(fields.entry(first.clone()).or_insert(Node::Null), rest, value);
+    }
+}

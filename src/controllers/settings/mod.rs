@@ -1,0 +1,72 @@
+//! The controller of `StackDeploymentSettings`: makes the remote settings of a stack what is declared, and keeps them so.
+
+pub mod act;
+pub mod desired;
+pub mod equality;
+pub mod gather;
+pub mod merge;
+pub mod plan;
+pub mod schedule;
+pub mod status;
+
+use std::sync::Arc;
+
+use kube::runtime::controller::Action;
+use tracing::debug;
+
+use super::{
+    Context, Error,
+    caches::Cached,
+    links::Kind,
+    runner::Reconcile,
+    write::{self, Object},
+};
+use crate::api::{
+    StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
+    condition::{find, types},
+};
+
+impl Object for StackDeploymentSettings {
+    type Status = StackDeploymentSettingsStatus;
+
+    fn status(&self) -> Option<&StackDeploymentSettingsStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl Cached for StackDeploymentSettings {}
+
+impl Reconcile for StackDeploymentSettings {
+    const KIND: Kind = Kind::Settings;
+
+    fn relevance(&self) -> String {
+        let status = self.status.as_ref();
+        let ready = status
+            .and_then(|status| find(&status.conditions, types::READY))
+            .map(|ready| (ready.status, ready.observed_generation));
+        let content = status.map(|status| (&status.content_digest, &status.sources));
+        format!("{:?} {:?} {ready:?} {content:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+    }
+
+    async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
+        let Some(mut settings) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        if settings.metadata.deletion_timestamp.is_none() {
+            settings = write::ensure_finalizer(&context.kube, settings).await?;
+        }
+        let old = settings.status.clone().unwrap_or_default();
+        let now = Time::from(jiff::Timestamp::now());
+
+        let (inputs, means) = gather::gather(&settings, &context).await?;
+        let plan = plan::plan(&inputs, &old, &context.key, now);
+        debug!(?plan, "planned");
+        let (settings, outcome) = act::act(plan, settings, means, &context).await?;
+        let before = settings.status.clone().unwrap_or_default();
+        let new = status::status(&before, &inputs, &outcome, now);
+
+        let events = status::events(&old, &new, &outcome);
+        let action = act::next(&outcome, &settings, &context);
+        write::status(&context.kube, settings, &new).await?;
+        context.publish(&*self, events).await;
+        Ok(action)
+    }
+}

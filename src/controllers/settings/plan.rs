@@ -1,0 +1,287 @@
+//! Pure: desired × last applied × remote × status → what is done about the settings of a stack.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    desired::Desired,
+    equality::remote_digest,
+    merge::{Merge, Merged},
+    status::Reason,
+};
+use crate::{
+    api::{
+        StackDeploymentSettingsStatus, Time,
+        settings::{AppliedField, Correction, RemoteVersion, SettingsDeletionPolicy, SourceVersion, Unmanaged},
+    },
+    controllers::{conditions::Words, digest::InstallKey, requeue::Consequence},
+    pulumi::Node,
+};
+
+/// Corrections of the same fields within [`CONTEST_WINDOW`] that make it a contest.
+const CONTEST: usize = 3;
+
+/// How long a correction is remembered.
+const CONTEST_WINDOW: Duration = Duration::from_secs(3600);
+
+/// All that the decision looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Inputs {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// The annotation that asks for a look now.
+    pub requested_at: Option<String>,
+    /// The stack, as `organization/project/stack`, when the organization is known.
+    pub stack: Option<String>,
+    /// Whether the stack is to be created when it is missing.
+    pub create_stack: bool,
+    /// The pause that is asked for.
+    pub paused: Option<bool>,
+    /// What happens to fields that nobody declared.
+    pub unmanaged: Unmanaged,
+    /// What happens when the resource is deleted.
+    pub deletion_policy: SettingsDeletionPolicy,
+    /// Whether nothing may be written remotely.
+    pub suspended: bool,
+    /// The way to the decision: what stands in it, or what was read.
+    pub view: View,
+    /// Whether and how it is being deleted.
+    pub deletion: Deletion,
+}
+
+/// What was read, as far as reading came.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Nothing has changed and nothing is due.
+    Quiet,
+    /// It goes on by itself when this has changed.
+    Waiting(Words),
+    /// A person must change something.
+    Refused(Words),
+    /// The request budget has no room yet; the governor wakes the resource.
+    AwaitingBudget,
+    /// The service could not be asked, or refused.
+    Failed(Consequence),
+    /// The stack does not exist.
+    NoStack,
+    /// Everything was read.
+    Read(Box<Read>),
+}
+
+/// Everything that a merge needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Read {
+    /// What is to be true.
+    pub desired: Desired,
+    /// The objects that the values came from.
+    pub sources: Vec<SourceVersion>,
+    /// The remote document; `null` when there is none.
+    pub remote: Value,
+    /// The service's counter of changes.
+    pub version: Option<u64>,
+    /// Whether the stack is paused, read when a pause is asked for.
+    pub paused: Option<bool>,
+}
+
+/// Whether and how the resource is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Deletion {
+    /// It is not.
+    No,
+    /// It is, and another resource declares the settings of this stack.
+    HandedOver,
+    /// It is, and Deployments that are being deleted as well come first.
+    AfterRuns(usize),
+    /// It is, its namespace is going, and the service has been out of reach for too long.
+    GiveUp,
+    /// It is.
+    Yes,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Plan {
+    /// Nothing.
+    Idle,
+    /// Wait; it goes on by itself.
+    Wait(Words),
+    /// Wait for a person.
+    Refuse(Words),
+    /// Wait for the request budget.
+    AwaitBudget,
+    /// The service could not be asked, or refused.
+    Report(Consequence),
+    /// Create the stack, then look again.
+    CreateStack,
+    /// Make it so.
+    Converge(Box<Convergence>),
+    /// Let the resource go and leave everything as it is.
+    Release,
+    /// Unset what this resource had set, then let it go.
+    Clear(Clearance),
+}
+
+/// What makes the remote side as declared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Convergence {
+    /// The merge patch to send, when one is needed.
+    pub patch: Option<Node>,
+    /// The fields that are about to be set for the first time. They are written into status before the patch is
+    /// sent, so that a crash in between leaves nothing behind that nobody remembers.
+    pub claim: Vec<AppliedField>,
+    /// The pause to set.
+    pub set_paused: Option<bool>,
+    /// The pause as it will be.
+    pub paused: Option<bool>,
+    /// What this resource will have set.
+    pub applied: Vec<AppliedField>,
+    /// The remote document as it is when no patch is needed.
+    pub remote: RemoteVersion,
+    /// Digest of what is declared.
+    pub content_digest: String,
+    /// The objects that the values came from.
+    pub sources: Vec<SourceVersion>,
+    /// Earlier corrections, and this one when it is one.
+    pub corrections: Vec<Correction>,
+    /// Whether the patch undoes a change that was made elsewhere.
+    pub corrects: bool,
+}
+
+/// How what was set is unset.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Clearance {
+    /// Others have set something as well: null only what is ours.
+    Patch(Node),
+    /// Nothing else is left: delete the settings.
+    Delete,
+}
+
+/// Decides.
+#[must_use]
+pub fn plan(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
+    if inputs.deletion != Deletion::No {
+        return deletion(inputs, status, key);
+    }
+    match &inputs.view {
+        View::Quiet => Plan::Idle,
+        View::Waiting(words) => Plan::Wait(words.clone()),
+        View::Refused(words) => Plan::Refuse(words.clone()),
+        View::AwaitingBudget => Plan::AwaitBudget,
+        View::Failed(consequence) => Plan::Report(consequence.clone()),
+        View::NoStack if inputs.create_stack && inputs.suspended => Plan::Wait(suspended("the stack is not created")),
+        View::NoStack if inputs.create_stack => Plan::CreateStack,
+        View::NoStack => Plan::Wait(Words::new(
+            Reason::StackNotFound,
+            format!(
+                "stack {} does not exist yet; create it (pulumi stack init), or set createStack: true",
+                inputs.stack.as_deref().unwrap_or_default()
+            ),
+        )),
+        View::Read(read) => converge(inputs, read, status, key, now),
+    }
+}
+
+fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
+    let seen = RemoteVersion { digest: remote_digest(&read.remote), version: read.version };
+    let known = status.remote.as_ref();
+    let moved = known != Some(&seen);
+    let declared_anew = status.content_digest.as_deref() != Some(&read.desired.digest);
+    let merged = Merge {
+        declared: &read.desired.document,
+        last_applied: &status.last_applied,
+        remote: &read.remote,
+        distrust_masked: known.map(|known| known.version) != Some(read.version),
+        unmanaged: inputs.unmanaged,
+    }
+    .run(key);
+
+    // A value that the service normalizes in a way nobody foresaw must not lead to a patch per interval.
+    let Merged { patch, touched, visible, applied, leaves_nothing: _ } = merged;
+    let patch = patch.filter(|_| moved || declared_anew);
+    let corrects = patch.is_some() && known.is_some() && !declared_anew && !visible.is_empty();
+    let mut corrections = if declared_anew { vec![] } else { status.corrections.clone() };
+    corrections.retain(|correction| now.since(correction.time) < CONTEST_WINDOW);
+    if corrects {
+        if corrections.iter().filter(|correction| correction.paths == visible).count() >= CONTEST {
+            return Plan::Refuse(Words::new(
+                Reason::Contested,
+                format!(
+                    "{} changed elsewhere and was corrected {CONTEST} times within an hour, so nothing is pushed any more; \
+                     find out what else sets it, then change something here (an annotation will not do) to go on",
+                    visible.join(", ")
+                ),
+            ));
+        }
+        corrections.push(Correction { time: now, paths: visible });
+    }
+    let set_paused = inputs.paused.filter(|wanted| read.paused != Some(*wanted));
+    if inputs.suspended && (patch.is_some() || set_paused.is_some()) {
+        let what = if touched.is_empty() { "the stack's pause".to_owned() } else { touched.join(", ") };
+        return Plan::Wait(suspended(&format!("{what} would be changed")));
+    }
+    let claim = applied
+        .iter()
+        .filter(|field| !status.last_applied.iter().any(|known| known.path == field.path))
+        .map(|field| AppliedField { path: field.path.clone(), digest: None })
+        .collect();
+    Plan::Converge(Box::new(Convergence {
+        claim: if patch.is_some() { claim } else { vec![] },
+        patch,
+        set_paused,
+        paused: inputs.paused.or(read.paused),
+        applied,
+        remote: seen,
+        content_digest: read.desired.digest.clone(),
+        sources: read.sources.clone(),
+        corrections,
+        corrects,
+    }))
+}
+
+fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey) -> Plan {
+    let nothing_set = status.last_applied.is_empty();
+    match &inputs.deletion {
+        Deletion::HandedOver | Deletion::GiveUp => return Plan::Release,
+        _ if inputs.deletion_policy == SettingsDeletionPolicy::Retain || nothing_set => return Plan::Release,
+        Deletion::AfterRuns(count) => {
+            return Plan::Wait(Words::new(
+                Reason::Finalizing,
+                format!("{count} Deployments that are being deleted as well come first"),
+            ));
+        }
+        Deletion::Yes | Deletion::No => {}
+    }
+    if inputs.suspended {
+        return Plan::Wait(suspended("the settings are not cleared; deletionPolicy: Retain would leave them"));
+    }
+    match &inputs.view {
+        View::Quiet => Plan::Idle,
+        View::Waiting(words) | View::Refused(words) => Plan::Wait(words.clone()),
+        View::AwaitingBudget => Plan::AwaitBudget,
+        View::Failed(consequence) => Plan::Report(consequence.clone()),
+        View::NoStack => Plan::Release,
+        View::Read(read) => {
+            let merged = Merge {
+                declared: &Node::object(),
+                last_applied: &status.last_applied,
+                remote: &read.remote,
+                distrust_masked: false,
+                unmanaged: Unmanaged::Keep,
+            }
+            .run(key);
+            match merged.patch {
+                None => Plan::Release,
+                Some(_) if merged.leaves_nothing => Plan::Clear(Clearance::Delete),
+                Some(patch) => Plan::Clear(Clearance::Patch(patch)),
+            }
+        }
+    }
+}
+
+fn suspended(what: &str) -> Words {
+    Words::new(
+        Reason::Suspended,
+        format!("nothing is written remotely while spec.suspend of the Organization or --suspend-all holds: {what}"),
+    )
+}

@@ -1,0 +1,151 @@
+//! Pure: old status × outcome × now → new status, and the events that this makes.
+
+use super::{
+    act::Outcome,
+    plan::{Convergence, Inputs},
+};
+use crate::{
+    api::{
+        ConditionStatus, StackDeploymentSettingsStatus, Time,
+        condition::{find, types},
+    },
+    controllers::{
+        conditions::{Standing, Words, set_standing},
+        context::Happening,
+        requeue::Consequence,
+    },
+};
+
+/// Why the settings of a stack stand where they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The remote settings are as declared.
+    Synced,
+    /// The Organization is missing, or its token is not accepted.
+    OrganizationNotReady,
+    /// The Organization does not let this namespace use this stack.
+    AccessDenied,
+    /// An older resource owns the settings of this stack.
+    Conflict,
+    /// A Secret, ConfigMap or key is not there.
+    SourceMissing,
+    /// The stack does not exist.
+    StackNotFound,
+    /// The stack was just created.
+    StackCreated,
+    /// Nothing is written remotely.
+    Suspended,
+    /// Something else keeps changing the same fields.
+    Contested,
+    /// It is being deleted and waits for its turn.
+    Finalizing,
+    /// The request budget has no room.
+    AwaitingBudget,
+}
+
+/// The new status.
+#[must_use]
+pub fn status(
+    old: &StackDeploymentSettingsStatus,
+    inputs: &Inputs,
+    outcome: &Outcome,
+    now: Time,
+) -> StackDeploymentSettingsStatus {
+    let mut next = old.clone();
+    if inputs.stack.is_some() {
+        next.stack.clone_from(&inputs.stack);
+    }
+    let standing = match outcome {
+        Outcome::Nothing => return old.clone(),
+        Outcome::Waiting(words) => Standing::InProgress(words.clone()),
+        Outcome::Refused(words) => Standing::Stalled(words.clone()),
+        Outcome::AwaitingBudget => Standing::Retrying(Words::new(
+            Reason::AwaitingBudget,
+            "waiting for the request budget that everything with this token shares",
+        )),
+        Outcome::Failed(Consequence { class: _, standing, retry: _ }) => standing.clone(),
+        Outcome::StackCreated => Standing::InProgress(Words::new(Reason::StackCreated, "the stack was created")),
+        Outcome::Converged { convergence, remote } => {
+            let Convergence {
+                patch: _,
+                claim: _,
+                set_paused: _,
+                paused,
+                applied,
+                remote: _,
+                content_digest,
+                sources,
+                corrections,
+                corrects: _,
+            } = &**convergence;
+            next.content_digest = Some(content_digest.clone());
+            next.sources.clone_from(sources);
+            next.last_applied.clone_from(applied);
+            next.remote = Some(remote.clone());
+            next.paused = *paused;
+            next.corrections.clone_from(corrections);
+            Standing::Done(Words::new(
+                Reason::Synced,
+                format!("the settings of {} are as declared", inputs.stack.as_deref().unwrap_or("the stack")),
+            ))
+        }
+    };
+    next.observed_generation = Some(inputs.generation);
+    next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
+    set_standing(&mut next.conditions, &standing, inputs.generation, now);
+    next
+}
+
+/// What a person wants to see in the timeline.
+#[must_use]
+pub fn events(
+    old: &StackDeploymentSettingsStatus,
+    new: &StackDeploymentSettingsStatus,
+    outcome: &Outcome,
+) -> Vec<Happening> {
+    let ready = |status: &StackDeploymentSettingsStatus| {
+        find(&status.conditions, types::READY).map(|ready| (ready.status, ready.reason.clone(), ready.message.clone()))
+    };
+    match outcome {
+        Outcome::Converged { convergence, .. } if convergence.corrects => {
+            let fields =
+                convergence.corrections.last().map(|correction| correction.paths.join(", ")).unwrap_or_default();
+            vec![Happening {
+                warning: false,
+                reason: "DriftCorrected",
+                action: "Push",
+                note: format!("{fields} had been changed elsewhere"),
+            }]
+        }
+        Outcome::Converged { convergence, .. } if convergence.patch.is_some() => {
+            vec![Happening {
+                warning: false,
+                reason: "Pushed",
+                action: "Push",
+                note: format!("the settings of {} were pushed", new.stack.as_deref().unwrap_or_default()),
+            }]
+        }
+        _ => match (ready(old), ready(new)) {
+            (before, Some((ConditionStatus::False, reason, note)))
+                if before
+                    .as_ref()
+                    .is_none_or(|(status, known, _)| *status != ConditionStatus::False || *known != reason) =>
+            {
+                vec![Happening { warning: true, reason: stalled(&reason), action: "Reconcile", note }]
+            }
+            _ => vec![],
+        },
+    }
+}
+
+/// Events have a fixed set of reasons; the condition has the particular one.
+fn stalled(reason: &str) -> &'static str {
+    match reason {
+        "AccessDenied" => "AccessDenied",
+        "Conflict" => "Conflict",
+        "Contested" => "Contested",
+        "TokenRejected" => "TokenRejected",
+        "Rejected" => "Rejected",
+        _ => "Stalled",
+    }
+}

@@ -1,0 +1,202 @@
+//! Puts the operator together and runs it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use kube::{
+    Client, Config,
+    runtime::{
+        events::{Recorder, Reporter},
+        reflector::{self, store::Writer},
+    },
+};
+use tokio::sync::{Semaphore, mpsc::UnboundedReceiver};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    api::{Deployment, Organization, StackDeploymentSettings, settings::SourceKind},
+    controllers::{
+        Context,
+        caches::{FirstLists, Scope, SourceVersions, Stores},
+        connections::Connections,
+        context::Timings,
+        digest::hex,
+        links::{Link, Resource},
+        memory::Memory,
+        runner::{self, CONCURRENCY, Reconcile},
+        wake::Wakers,
+    },
+    install_key,
+    metrics::Metrics,
+    pulumi::{Observer, ObserverConfig},
+    server::{self, Readiness},
+};
+
+/// How the operator is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Namespaces to watch; none means all.
+    pub watch_namespaces: Vec<String>,
+    /// Backends that Organizations may name.
+    pub allowed_backends: Vec<String>,
+    /// Nothing is written remotely.
+    pub suspend_all: bool,
+    /// Address of `/healthz`, `/readyz` and `/metrics`.
+    pub listen: SocketAddr,
+    /// Divides the times that the operator waits for safety's sake; 1 outside tests.
+    pub speed: f64,
+}
+
+/// How long a stop waits for what is under way: less than the 30 s that a Pod is given.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Credentials of the cluster that the operator runs in, or of `KUBECONFIG`.
+///
+/// # Errors
+/// When there are none.
+pub async fn kube_config() -> Result<Config> {
+    let mut config = Config::infer().await.context("no credentials for a cluster: run in one, or set KUBECONFIG")?;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    // Watches are ended by the API server after less than this.
+    config.read_timeout = Some(Duration::from_secs(300));
+    Ok(config)
+}
+
+/// One kind in one scope, before it runs.
+struct Part<K: Reconcile> {
+    scope: Scope,
+    writer: Writer<K>,
+    woken: UnboundedReceiver<Resource>,
+}
+
+fn parts<K: Reconcile>(scopes: &[Scope], wakers: &mut Wakers) -> (Stores<K>, Vec<Part<K>>) {
+    let (stores, parts) = scopes
+        .iter()
+        .map(|scope| {
+            let (store, writer) = reflector::store();
+            (store, Part { scope: scope.clone(), writer, woken: wakers.route(K::KIND, scope.clone()) })
+        })
+        .unzip();
+    (Stores::new(stores), parts)
+}
+
+/// Runs the operator until `stop`, and then until what is under way is finished.
+///
+/// # Errors
+/// When it cannot start: no cluster, no key, an address in use.
+pub async fn run(options: Options, config: Config, stop: CancellationToken) -> Result<()> {
+    let namespace = config.default_namespace.clone();
+    let kube = Client::try_from(config).context("the Kubernetes client cannot be built")?;
+    let key = install_key::load_or_create(&kube, &namespace).await?;
+    let timings = Timings::at_speed(options.speed);
+    let scopes: Vec<Scope> = if options.watch_namespaces.is_empty() {
+        vec![Scope::All]
+    } else {
+        options.watch_namespaces.iter().cloned().map(Scope::Namespace).collect()
+    };
+
+    let mut wakers = Wakers::default();
+    let (organizations, organization_parts) = parts::<Organization>(&scopes, &mut wakers);
+    let (settings, settings_parts) = parts::<StackDeploymentSettings>(&scopes, &mut wakers);
+    let (deployments, deployment_parts) = parts::<Deployment>(&scopes, &mut wakers);
+    let metrics = Arc::new(Metrics::default());
+    let holder = hex(&rand::random::<[u8; 8]>());
+    let reporter =
+        Reporter { controller: "pulumi-deployments-operator".to_owned(), instance: std::env::var("POD_NAME").ok() };
+    let context = Arc::new(Context {
+        organizations,
+        settings,
+        deployments,
+        sources: SourceVersions::default(),
+        wakers: Arc::new(wakers),
+        connections: Connections::default(),
+        observer: Observer::new(ObserverConfig {
+            fast: timings.observe_fast,
+            slow: timings.observe_slow,
+            ..ObserverConfig::default()
+        }),
+        memory: Memory::default(),
+        key,
+        holder,
+        timings,
+        allowed_backends: options.allowed_backends,
+        suspend_all: options.suspend_all,
+        recorder: Recorder::new(kube.clone(), reporter),
+        kube,
+        metrics: Arc::clone(&metrics),
+    });
+
+    let listener =
+        server::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
+    let address = listener.local_addr()?;
+    let readiness = Readiness::default();
+    let tasks = TaskTracker::new();
+    tasks.spawn({
+        let (readiness, metrics, stop) = (readiness.clone(), Arc::clone(&metrics), stop.clone());
+        async move {
+            if let Err(error) = server::serve(listener, readiness, metrics, stop).await {
+                warn!(%error, "the health server failed");
+            }
+        }
+    });
+    info!(%address, version = env!("CARGO_PKG_VERSION"), suspend_all = options.suspend_all, watched = ?scopes, "started");
+
+    // The versions of Secrets and ConfigMaps come first: without them every resource would look outdated.
+    let source_lists = Arc::new(FirstLists::new(scopes.len() * SOURCE_KINDS.len()));
+    follow_sources(&tasks, &context, &scopes, &source_lists, &stop);
+    if stop.run_until_cancelled(source_lists.all()).await.is_some() {
+        let lists = Arc::new(FirstLists::new(scopes.len() * 3));
+        let shared = (Arc::new(Semaphore::new(CONCURRENCY)), Arc::clone(&lists));
+        start(&tasks, organization_parts, &context, &shared, &stop);
+        start(&tasks, settings_parts, &context, &shared, &stop);
+        start(&tasks, deployment_parts, &context, &shared, &stop);
+        if stop.run_until_cancelled(lists.all()).await.is_some() {
+            readiness.set();
+            info!("ready");
+        }
+    }
+    tasks.close();
+    stop.cancelled().await;
+    info!("stopping: what is under way is finished first");
+    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+        warn!("stopped with work under way; it is taken up again at the next start");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// What values come from.
+const SOURCE_KINDS: [SourceKind; 2] = [SourceKind::Secret, SourceKind::ConfigMap];
+
+fn start<K: Reconcile>(
+    tasks: &TaskTracker,
+    parts: Vec<Part<K>>,
+    context: &Arc<Context>,
+    shared: &(Arc<Semaphore>, Arc<FirstLists>),
+    stop: &CancellationToken,
+) {
+    for Part { scope, writer, woken } in parts {
+        tasks.spawn(runner::run(Arc::clone(context), scope, writer, woken, shared.clone(), stop.clone()));
+    }
+}
+
+/// Follows the versions of Secrets and ConfigMaps, and wakes what refers to them when they move.
+fn follow_sources(
+    tasks: &TaskTracker,
+    context: &Arc<Context>,
+    scopes: &[Scope],
+    lists: &Arc<FirstLists>,
+    stop: &CancellationToken,
+) {
+    for (scope, kind) in scopes.iter().flat_map(|scope| SOURCE_KINDS.map(|kind| (scope.clone(), kind))) {
+        let (context, lists, stop) = (Arc::clone(context), Arc::clone(lists), stop.clone());
+        tasks.spawn(async move {
+            let changed = |namespace: &str, name: &str| {
+                let link = Link::Source { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+                context.wakers.wake_dependents(&link);
+            };
+            stop.run_until_cancelled(context.sources.follow(kind, context.kube.clone(), &scope, &lists, changed)).await
+        });
+    }
+}

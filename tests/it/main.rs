@@ -1,0 +1,7 @@
+//! The one integration-test binary: the real control plane, the simulated Pulumi Cloud, the real operator.
+
+mod client;
+mod control_plane;
+mod deployments;
+mod eventually;
+mod world;

@@ -1,0 +1,386 @@
+//! A test's own piece of the world: a namespace of the shared control plane, an organization of the shared simulated
+//! Pulumi Cloud, and an operator that watches nothing else.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what the tests share is not seen as a test")]
+
+use std::{fmt::Debug, path::Path, process::Stdio, sync::LazyLock, time::Duration};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{ConfigMap, Secret},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use pulumi_cloud_simulator::{DeploymentView, Recorded, Simulator};
+use pulumi_deployments_operator::{
+    api::{
+        Condition, Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        condition::{find, types},
+        deployment::Phase,
+    },
+    operator::{self, Options},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::{
+    process::{Child, Command},
+    runtime,
+    task::spawn_blocking,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    control_plane::{self, ControlPlane, FIELD_MANAGER},
+    eventually::{SOON, eventually},
+};
+
+/// Divides the operator's waiting times: an unresolved create is looked into after 2 s instead of 45 s.
+pub const SPEED: f64 = 22.5;
+
+/// The simulated Pulumi Cloud that all tests share. A run takes less than a second.
+async fn simulator() -> Simulator {
+    static SHARED: LazyLock<Simulator> = LazyLock::new(|| {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Simulator::builder().speed(100.0).keep_requests(1_000_000).start()).unwrap()
+    });
+    spawn_blocking(|| SHARED.clone()).await.unwrap()
+}
+
+/// A test's own piece of the world.
+pub struct World {
+    /// The control plane.
+    pub plane: &'static ControlPlane,
+    /// The administrator.
+    pub client: Client,
+    /// The test's namespace.
+    pub namespace: String,
+    /// The simulated Pulumi Cloud.
+    pub simulator: Simulator,
+    /// The test's organization there.
+    pub organization: String,
+    /// Its token.
+    pub token: String,
+    stop: CancellationToken,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl World {
+    /// A piece of the world without an operator.
+    pub async fn without_operator(prefix: &str) -> Self {
+        let (plane, simulator) = (control_plane::shared().await, simulator().await);
+        let namespace = plane.namespace(prefix).await;
+        let (organization, token) = (namespace.clone(), format!("token-of-{namespace}"));
+        simulator.add_organization(&organization, &token);
+        let client = plane.client();
+        let world = Self { plane, client, namespace, simulator, organization, token, stop: CancellationToken::new() };
+        world.put_secret("pulumi", &[("accessToken", &world.token)]).await;
+        world
+    }
+
+    /// A piece of the world with an operator in this process, and a stack `web/prod`.
+    pub async fn new(prefix: &str) -> Self {
+        let world = Self::without_operator(prefix).await;
+        world.simulator.add_stack(&world.stack("web/prod")).unwrap();
+        world.start_operator(|_| ());
+        world
+    }
+
+    /// Starts an operator in this process.
+    pub fn start_operator(&self, adjust: impl FnOnce(&mut Options)) {
+        let mut options = Options {
+            watch_namespaces: vec![self.namespace.clone()],
+            allowed_backends: vec![self.simulator.url()],
+            suspend_all: false,
+            listen: ([127, 0, 0, 1], 0).into(),
+            speed: SPEED,
+        };
+        adjust(&mut options);
+        let (config, stop) = (self.plane.config().clone(), self.stop.clone());
+        tokio::spawn(async move { operator::run(options, config, stop).await.unwrap() });
+    }
+
+    /// Starts the real program as a process of its own.
+    pub fn start_process(&self, kubeconfig: &Path) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pulumi-deployments-operator"));
+        command
+            .args(["run", "--watch-namespace", &self.namespace, "--allowed-backend", &self.simulator.url()])
+            .args(["--listen", "127.0.0.1:0", "--unsafe-speed", &SPEED.to_string()])
+            .env("KUBECONFIG", kubeconfig)
+            .env("RUST_LOG", "debug")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        Process { child: command.spawn().unwrap() }
+    }
+
+    /// `project/stack` with the test's organization before it.
+    pub fn stack(&self, name: &str) -> String {
+        format!("{}/{name}", self.organization)
+    }
+
+    /// An API of the test's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The manifest of the Organization `acme`, with more fields in its spec.
+    pub fn organization_manifest(&self, more: &Value) -> Value {
+        let mut manifest = json!({
+            "apiVersion": "deployments.pulumi.com/v1alpha1",
+            "kind": "Organization",
+            "metadata": {"name": "acme"},
+            "spec": {
+                "name": self.organization,
+                "backendURL": self.simulator.url(),
+                "accessToken": {"secretKeyRef": {"name": "pulumi", "key": "accessToken"}},
+                "rateLimit": {"requestsPerSecond": 1000, "burst": 1000},
+            },
+        });
+        merge(&mut manifest["spec"], more);
+        manifest
+    }
+
+    /// Applies the Organization `acme`.
+    pub async fn put_organization(&self, more: Value) {
+        self.put::<Organization>(self.organization_manifest(&more)).await;
+    }
+
+    /// Applies settings of the stack `web/prod` under the name `web`, with more fields in their spec.
+    pub async fn put_settings(&self, more: Value) -> StackDeploymentSettings {
+        self.put(settings_manifest("web", &more)).await
+    }
+
+    /// Applies a Deployment with the stack `web/prod` as its target, with more fields in its spec.
+    pub async fn put_deployment(&self, name: &str, more: Value) -> Deployment {
+        self.put(deployment_manifest(name, &more)).await
+    }
+
+    /// Server-side apply, as a GitOps tool would.
+    pub async fn put<K>(&self, manifest: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+        self.api::<K>()
+            .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&manifest))
+            .await
+            .unwrap()
+    }
+
+    /// Changes some fields.
+    pub async fn merge<K>(&self, name: &str, patch: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug + Serialize,
+    {
+        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap()
+    }
+
+    /// Creates or replaces a Secret.
+    pub async fn put_secret(&self, name: &str, values: &[(&str, &str)]) {
+        let manifest =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": map(values)});
+        self.put::<Secret>(manifest).await;
+    }
+
+    /// Creates or replaces a ConfigMap.
+    pub async fn put_config_map(&self, name: &str, values: &[(&str, &str)]) {
+        let manifest =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": map(values)});
+        self.put::<ConfigMap>(manifest).await;
+    }
+
+    /// Deletes an object, and does not wait for its end.
+    pub async fn delete<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        self.api::<K>().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits until an object is gone.
+    pub async fn gone<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        eventually(SOON, &format!("{name} is gone"), async || match self.api::<K>().get_opt(name).await.unwrap() {
+            None => Ok(()),
+            Some(object) => Err(object),
+        })
+        .await;
+    }
+
+    /// Waits until a Deployment's status is as wanted, and returns it.
+    pub async fn deployment(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&DeploymentStatus) -> bool,
+    ) -> DeploymentStatus {
+        eventually(SOON, &format!("Deployment {name}: {what}"), async || {
+            let deployment = self.api::<Deployment>().get(name).await.map_err(|error| error.to_string())?;
+            let status = deployment.status.clone().unwrap_or_default();
+            // A status that speaks of an older spec is not looked at.
+            if status.observed_generation.is_none_or(|observed| Some(observed) == deployment.metadata.generation)
+                && wanted(&status)
+            {
+                Ok(status)
+            } else {
+                Err(format!("generation {:?}: {status:#?}", deployment.metadata.generation))
+            }
+        })
+        .await
+    }
+
+    /// Waits until a Deployment is in a phase.
+    pub async fn phase(&self, name: &str, phase: Phase) -> DeploymentStatus {
+        self.deployment(name, &format!("is {phase}"), |status| status.phase == Some(phase)).await
+    }
+
+    /// Waits until the request with this number has run to its end.
+    pub async fn ended(&self, name: &str, request: u64) -> DeploymentStatus {
+        self.deployment(name, &format!("request {request} has ended"), |status| {
+            status.run.as_ref().is_some_and(|run| run.request.number == request && run.result.is_some())
+                && status.phase.is_some_and(Phase::is_terminal)
+        })
+        .await
+    }
+
+    /// Waits until `Ready` of some settings has this reason, for their current generation.
+    pub async fn settings(&self, name: &str, reason: &str) -> StackDeploymentSettings {
+        eventually(SOON, &format!("StackDeploymentSettings {name}: {reason}"), async || {
+            let settings = self.api::<StackDeploymentSettings>().get(name).await.map_err(|error| error.to_string())?;
+            let conditions = settings.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+            let ready = find(&conditions, types::READY);
+            if ready.is_some_and(|ready| {
+                ready.reason == reason && Some(ready.observed_generation) == settings.metadata.generation
+            }) {
+                Ok(settings)
+            } else {
+                Err(format!("{settings:#?}"))
+            }
+        })
+        .await
+    }
+
+    /// Waits until `Ready` of the Organization `acme` has this reason, and returns its conditions.
+    pub async fn organization_is(&self, reason: &str) -> Vec<Condition> {
+        eventually(SOON, &format!("Organization: {reason}"), async || {
+            let organization = self.api::<Organization>().get("acme").await.map_err(|error| error.to_string())?;
+            let conditions = organization.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+            if find(&conditions, types::READY).is_some_and(|ready| ready.reason == reason) {
+                Ok(conditions)
+            } else {
+                Err(format!("{organization:#?}"))
+            }
+        })
+        .await
+    }
+
+    /// The requests of one operation that the service received for the test's organization.
+    pub fn requests(&self, operation: &str) -> Vec<Recorded> {
+        self.simulator
+            .requests_of(&self.organization)
+            .into_iter()
+            .filter(|request| request.operation == operation)
+            .collect()
+    }
+
+    /// The runs of the stack `web/prod`.
+    pub fn runs(&self) -> Vec<DeploymentView> {
+        self.simulator.deployments(&self.stack("web/prod"))
+    }
+
+    /// The stored settings of the stack `web/prod`, with secrets in clear.
+    pub fn stored(&self) -> Option<Value> {
+        self.simulator.settings(&self.stack("web/prod"))
+    }
+
+    /// Runs kubectl in the test's namespace and returns what it printed.
+    pub async fn kubectl(&self, args: &[&str], stdin: Option<&str>) -> String {
+        let all: Vec<&str> = ["--namespace", &self.namespace].into_iter().chain(args.iter().copied()).collect();
+        self.plane.kubectl(all, stdin).await.success()
+    }
+}
+
+/// The manifest of settings of the stack `web/prod`.
+pub fn settings_manifest(name: &str, more: &Value) -> Value {
+    let mut manifest = json!({
+        "apiVersion": "deployments.pulumi.com/v1alpha1",
+        "kind": "StackDeploymentSettings",
+        "metadata": {"name": name},
+        "spec": {"stack": {"organizationRef": {"name": "acme"}, "project": "web", "name": "prod"}},
+    });
+    merge(&mut manifest["spec"], more);
+    manifest
+}
+
+/// The manifest of a Deployment; its target is the stack `web/prod` unless `more` has a `settingsRef`.
+pub fn deployment_manifest(name: &str, more: &Value) -> Value {
+    let mut manifest = json!({
+        "apiVersion": "deployments.pulumi.com/v1alpha1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"operation": "update", "settle": "0s"},
+    });
+    if more.get("settingsRef").is_none() {
+        manifest["spec"]["stack"] = json!({"organizationRef": {"name": "acme"}, "project": "web", "name": "prod"});
+        manifest["spec"]["settings"] =
+            json!({"sourceContext": {"git": {"repoURL": "https://example.com/web.git", "branch": "main"}}});
+    }
+    merge(&mut manifest["spec"], more);
+    manifest
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    for (key, value) in patch.as_object().into_iter().flatten() {
+        match target.get_mut(key) {
+            Some(field @ Value::Object(_)) if value.is_object() => merge(field, value),
+            _ => target[key] = value.clone(),
+        }
+    }
+}
+
+fn map(values: &[(&str, &str)]) -> Value {
+    values.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The operator as a process of its own.
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// SIGKILL, and the process is gone when this returns.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Waits for its end, and says whether it ended well.
+    pub async fn wait(mut self, within: Duration) -> bool {
+        tokio::time::timeout(within, self.child.wait()).await.unwrap().unwrap().success()
+    }
+}
+
+/// Creates an object as it is.
+pub async fn create<K>(api: &Api<K>, object: &K) -> K
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Serialize,
+{
+    let name = object.name_any();
+    api.create(&PostParams::default(), object).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
