@@ -79,6 +79,8 @@ impl Connections {
         let previous = self.lock().by_organization.insert(connection.key.clone(), Arc::clone(&connection));
         if let Some(previous) = previous.filter(|previous| !Arc::ptr_eq(&previous.governor, &connection.governor)) {
             previous.governor.remove_rate(&previous.key);
+            // Who waits there for a turn asks the new one.
+            previous.governor.retire();
         }
         connection
     }

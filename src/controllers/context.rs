@@ -10,7 +10,7 @@ use kube::{
         events::{Event, EventType, Recorder},
     },
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{
     Error,
@@ -20,7 +20,7 @@ use super::{
     digest::InstallKey,
     links::Resource,
     memory::Memory,
-    requeue::{Retry, backoff},
+    requeue::{Consequence, Retry, backoff},
     wake::Wakers,
 };
 use crate::{
@@ -157,7 +157,13 @@ impl Context {
         }
     }
 
-    /// When something that failed is tried again.
+    /// When a call that failed is tried again.
+    pub fn failed(&self, uid: &str, consequence: &Consequence) -> Action {
+        warn!(error = %consequence.detail, class = ?consequence.class, "a call failed");
+        self.retry(uid, consequence.retry)
+    }
+
+    /// When something is tried again.
     pub fn retry(&self, uid: &str, retry: Retry) -> Action {
         match retry {
             Retry::Backoff => Action::requeue(backoff(self.memory.failed(uid), rand::random())),

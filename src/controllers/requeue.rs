@@ -14,6 +14,8 @@ pub struct Consequence {
     pub standing: Standing,
     /// When it is tried again if nothing changes before.
     pub retry: Retry,
+    /// What happened, with the service's name for the request: for logs. In status it would change with every attempt.
+    pub detail: String,
 }
 
 /// When something is tried again.
@@ -31,8 +33,9 @@ const UNTIL_SOMEBODY_ACTS: Duration = Duration::from_secs(300);
 /// Reads the table. `remedy` tells a person what to do where only a person can help.
 #[must_use]
 pub fn consequence(error: &Error, remedy: &str) -> Consequence {
-    let told = |reason: &str| Words { reason: reason.to_owned(), message: format!("{error}. {remedy}") };
-    let trouble = |reason: &str| Words { reason: reason.to_owned(), message: format!("{error}; it is tried again") };
+    let told = |reason: &str| Words { reason: reason.to_owned(), message: format!("{}. {remedy}", error.summary()) };
+    let trouble =
+        |reason: &str| Words { reason: reason.to_owned(), message: format!("{}; it is tried again", error.summary()) };
     let class = error.class();
     let (standing, retry) = match class {
         Class::Unauthorized => (Standing::Stalled(told("TokenRejected")), Retry::After(UNTIL_SOMEBODY_ACTS)),
@@ -45,7 +48,7 @@ pub fn consequence(error: &Error, remedy: &str) -> Consequence {
         Class::Unavailable | Class::Ambiguous => (Standing::Retrying(trouble("Unavailable")), Retry::Backoff),
         Class::NotSent => (Standing::Retrying(trouble("Unreachable")), Retry::Backoff),
     };
-    Consequence { class, standing, retry }
+    Consequence { class, standing, retry, detail: error.to_string() }
 }
 
 /// The delay before the next attempt: doubled with each failure in a row, half of it random.

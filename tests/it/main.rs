@@ -4,4 +4,8 @@ mod client;
 mod control_plane;
 mod deployments;
 mod eventually;
+mod exactly_once;
+mod organizations;
+mod secrecy;
+mod settings;
 mod world;

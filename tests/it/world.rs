@@ -3,15 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what the tests share is not seen as a test")]
 
-use std::{fmt::Debug, path::Path, process::Stdio, sync::LazyLock, time::Duration};
+use std::{
+    fmt::Debug,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{self, Stdio},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{ConfigMap, Secret},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api, Client, Resource,
+    api::{DeleteParams, Patch, PatchParams},
 };
 use pulumi_cloud_simulator::{DeploymentView, Recorded, Simulator};
 use pulumi_deployments_operator::{
@@ -28,6 +35,7 @@ use tokio::{
     process::{Child, Command},
     runtime,
     task::spawn_blocking,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -106,18 +114,21 @@ impl World {
         tokio::spawn(async move { operator::run(options, config, stop).await.unwrap() });
     }
 
-    /// Starts the real program as a process of its own.
-    pub fn start_process(&self, kubeconfig: &Path) -> Process {
+    /// Starts the real program as a process of its own. It logs everything to a file of this name.
+    pub fn start_process(&self, kubeconfig: &Path, log: &str) -> Process {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("operators");
+        fs::create_dir_all(&directory).unwrap();
+        let log = directory.join(format!("{}-{}-{log}.log", process::id(), self.namespace));
         let mut command = Command::new(env!("CARGO_BIN_EXE_pulumi-deployments-operator"));
         command
             .args(["run", "--watch-namespace", &self.namespace, "--allowed-backend", &self.simulator.url()])
             .args(["--listen", "127.0.0.1:0", "--unsafe-speed", &SPEED.to_string()])
             .env("KUBECONFIG", kubeconfig)
-            .env("RUST_LOG", "debug")
+            .env("RUST_LOG", "debug,pulumi_deployments_operator=trace")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(File::create(&log).unwrap())
             .kill_on_drop(true);
-        Process { child: command.spawn().unwrap() }
+        Process { child: command.spawn().unwrap(), log }
     }
 
     /// `project/stack` with the test's organization before it.
@@ -357,6 +368,7 @@ fn map(values: &[(&str, &str)]) -> Value {
 /// The operator as a process of its own.
 pub struct Process {
     child: Child,
+    log: PathBuf,
 }
 
 impl Process {
@@ -365,22 +377,26 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
-    /// The process id.
-    pub fn id(&self) -> u32 {
-        self.child.id().unwrap()
+    /// SIGTERM; waits for the end, and says whether it ended well.
+    pub async fn terminate(mut self, within: Duration) -> bool {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        timeout(within, self.child.wait()).await.unwrap().unwrap().success()
     }
 
-    /// Waits for its end, and says whether it ended well.
-    pub async fn wait(mut self, within: Duration) -> bool {
-        tokio::time::timeout(within, self.child.wait()).await.unwrap().unwrap().success()
+    /// Everything that it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
     }
-}
 
-/// Creates an object as it is.
-pub async fn create<K>(api: &Api<K>, object: &K) -> K
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Serialize,
-{
-    let name = object.name_any();
-    api.create(&PostParams::default(), object).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    /// The address of its health server.
+    pub async fn address(&self) -> String {
+        eventually(SOON, "the operator is ready", async || {
+            let log = self.log();
+            let address =
+                log.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()).map(str::to_owned);
+            address.filter(|_| log.contains("INFO ready")).ok_or(log)
+        })
+        .await
+    }
 }

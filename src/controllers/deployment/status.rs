@@ -176,7 +176,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             next.phase = Some(*result);
             ended(&next, *result, view.is_none())
         }
-        Outcome::Failed(Consequence { class: _, standing, retry: _ }) => {
+        Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => {
             if next.phase.is_none() {
                 next.phase = Some(Phase::Pending);
             }

@@ -128,7 +128,7 @@ async fn set_pause(connection: &Connection, permit: &mut Permit, paused: bool) -
 pub fn next(outcome: &Outcome, context: &Context, uid: &str) -> Action {
     match outcome {
         Outcome::Failed(consequence) | Outcome::Accepted { pause: Some(Err(consequence)), .. } => {
-            context.retry(uid, consequence.retry)
+            context.failed(uid, consequence)
         }
         Outcome::AwaitingBudget
         | Outcome::AwaitingToken(_)

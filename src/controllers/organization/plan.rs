@@ -185,6 +185,7 @@ mod tests {
             class: Class::NotSent,
             standing: Standing::Retrying(Words::new("Unreachable", "")),
             retry: Retry::Backoff,
+            detail: String::new(),
         };
         assert_eq!(plan(&Inputs { deleting: true, look: Look::Failed(unreachable), ..inputs() }), Plan::Release);
     }

@@ -56,7 +56,7 @@ pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now:
             Reason::AwaitingBudget,
             "waiting for the request budget that everything with this token shares",
         )),
-        Outcome::Failed(Consequence { class: _, standing, retry: _ }) => standing.clone(),
+        Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => standing.clone(),
         Outcome::Accepted { seen, pause } => {
             next.user = Some(seen.user.clone());
             next.paused = Some(seen.paused);

@@ -188,7 +188,7 @@ pub fn next(outcome: &Outcome, settings: &StackDeploymentSettings, context: &Con
     let due =
         || Action::requeue(schedule::next(&uid, settings.spec.interval.value(), jiff::Timestamp::now().as_second()));
     match outcome {
-        Outcome::Failed(consequence) => context.retry(&uid, consequence.retry),
+        Outcome::Failed(consequence) => context.failed(&uid, consequence),
         Outcome::StackCreated => Action::requeue(Duration::from_millis(10)),
         Outcome::Waiting(_) | Outcome::Refused(_) | Outcome::AwaitingBudget => Action::requeue(context.timings.poll),
         Outcome::Nothing | Outcome::Converged { .. } => {

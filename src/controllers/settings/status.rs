@@ -63,7 +63,7 @@ pub fn status(
             Reason::AwaitingBudget,
             "waiting for the request budget that everything with this token shares",
         )),
-        Outcome::Failed(Consequence { class: _, standing, retry: _ }) => standing.clone(),
+        Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => standing.clone(),
         Outcome::StackCreated => Standing::InProgress(Words::new(Reason::StackCreated, "the stack was created")),
         Outcome::Converged { convergence, remote } => {
             let Convergence {

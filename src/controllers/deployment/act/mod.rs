@@ -338,7 +338,7 @@ pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Ac
     const AT_ONCE: Duration = Duration::from_millis(10);
     let uid = deployment.uid().unwrap_or_default();
     match outcome {
-        Outcome::Failed(consequence) => context.retry(&uid, consequence.retry),
+        Outcome::Failed(consequence) => context.failed(&uid, consequence),
         Outcome::OutcomeUnknown { .. } => context.retry(&uid, Retry::Backoff),
         Outcome::Settling(remaining) | Outcome::AwaitingOutcome(remaining) => {
             Action::requeue(*remaining + Duration::from_millis(1))

@@ -1,0 +1,226 @@
+//! One request is one run, wherever the operator dies. It is the real program, and the kill is a real one.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail in any line")]
+
+use std::{path::PathBuf, time::Duration};
+
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use pulumi_cloud_simulator::Fault;
+use pulumi_deployments_operator::api::{
+    Deployment,
+    condition::{find, types},
+    deployment::Phase,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    eventually::{SOON, eventually},
+    world::{Process, World},
+};
+
+/// A piece of the world with a stack and an organization, but no operator.
+async fn world(prefix: &str) -> World {
+    let world = World::without_operator(prefix).await;
+    world.simulator.add_stack(&world.stack("web/prod")).unwrap();
+    world.put_organization(json!({})).await;
+    world
+}
+
+fn start(world: &World, number: u32) -> Process {
+    world.start_process(world.plane.kubeconfig(), &number.to_string())
+}
+
+/// Starts the operator anew, waits for the end of the run, and counts.
+async fn one_run(world: &World) {
+    let _operator = start(world, 2);
+    let status = world.ended("web", 1).await;
+    assert_eq!((status.phase, status.intent), (Some(Phase::Succeeded), None));
+    let runs = world.runs();
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    assert_eq!(runs[0].id, status.run.unwrap().id);
+}
+
+#[tokio::test]
+async fn killed_before_the_journal() {
+    let world = world("kill-before").await;
+    let operator = start(&world, 1);
+    world.put_secret("s", &[("k", "value-of-k")]).await;
+    // What refers to a Secret settles first, which takes longer than the kill.
+    let variable = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    world
+        .put_deployment(
+            "web",
+            json!({"settle": "3s", "settings": {"operationContext": {"environmentVariables": variable}}}),
+        )
+        .await;
+    let settling = |status: &pulumi_deployments_operator::api::DeploymentStatus| {
+        find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == "Settling")
+    };
+    world.deployment("web", "settles", settling).await;
+    operator.kill().await;
+    assert_eq!(world.runs().len(), 0);
+    one_run(&world).await;
+}
+
+#[tokio::test]
+async fn killed_between_journal_and_create() {
+    let world = world("kill-journaled").await;
+    let operator = start(&world, 1);
+    let fault =
+        world.simulator.inject(Fault::on("CreateDeployment").organization(world.organization.clone()).drop_before());
+    world.put_deployment("web", json!({})).await;
+    timeout(SOON, fault.reached()).await.unwrap();
+    operator.kill().await;
+    let status = world.deployment("web", "has an intent", |status| status.intent.is_some()).await;
+    assert_eq!((status.run, world.runs().len()), (None, 0));
+    one_run(&world).await;
+    assert_eq!(world.requests("CreateDeployment").len(), 2);
+}
+
+#[tokio::test]
+async fn killed_with_the_answer_on_its_way() {
+    let world = world("kill-answer").await;
+    let operator = start(&world, 1);
+    let fault =
+        world.simulator.inject(Fault::on("CreateDeployment").organization(world.organization.clone()).hold_answer());
+    world.put_deployment("web", json!({})).await;
+    timeout(SOON, fault.reached()).await.unwrap();
+    operator.kill().await;
+    fault.release();
+    assert_eq!(world.runs().len(), 1);
+    one_run(&world).await;
+    assert_eq!(world.requests("CreateDeployment").len(), 1);
+}
+
+#[tokio::test]
+async fn killed_before_the_record() {
+    let world = world("kill-record").await;
+    let user = Restricted::new(&world).await;
+    let operator = world.start_process(&user.kubeconfig, "1");
+    let fault =
+        world.simulator.inject(Fault::on("CreateDeployment").organization(world.organization.clone()).hold_answer());
+    world.put_deployment("web", json!({})).await;
+    timeout(SOON, fault.reached()).await.unwrap();
+    // The answer arrives, and the record is refused.
+    user.revoke(&world).await;
+    fault.release();
+    eventually(SOON, "the answer has arrived", async || {
+        let log = operator.log();
+        if log.contains("triggered id=") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    operator.kill().await;
+    let status = world.deployment("web", "has an intent", |status| status.intent.is_some()).await;
+    assert_eq!((status.run, world.runs().len()), (None, 1));
+    one_run(&world).await;
+    assert_eq!(world.requests("CreateDeployment").len(), 1);
+}
+
+#[tokio::test]
+async fn killed_at_any_moment() {
+    let world = world("kill-random").await;
+    let seed = rand::random::<u64>();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut operator = start(&world, 0);
+    world.put_deployment("web", json!({})).await;
+    for request in 2..=12 {
+        sleep(Duration::from_millis(random.random_range(0..600))).await;
+        operator.kill().await;
+        operator = start(&world, request);
+        sleep(Duration::from_millis(random.random_range(0..600))).await;
+        world.merge::<Deployment>("web", json!({"spec": {"rerun": request.to_string()}})).await;
+    }
+    let newest = |status: &pulumi_deployments_operator::api::DeploymentStatus| {
+        status.intent.is_none()
+            && status.phase == Some(Phase::Succeeded)
+            && status.run.as_ref().is_some_and(|run| run.result.is_some())
+    };
+    let status = world.deployment("web", "has ended its newest request", newest).await;
+    // Requests that were replaced before they ran were never run; every other one was, once.
+    let mut ids: Vec<_> = status.history.iter().map(|run| run.id.clone()).chain(status.run.map(|run| run.id)).collect();
+    let mut runs: Vec<_> = world.runs().into_iter().map(|run| run.id).collect();
+    ids.sort();
+    runs.sort();
+    assert_eq!(runs, ids, "seed {seed}");
+}
+
+#[tokio::test]
+async fn two_operators_at_once_run_it_once() {
+    let world = world("kill-two").await;
+    let _operators = [start(&world, 1), start(&world, 2)];
+    world.put_deployment("web", json!({})).await;
+    for request in 1..=6 {
+        let status = world.ended("web", request).await;
+        assert_eq!((status.phase, world.runs().len() as u64), (Some(Phase::Succeeded), request));
+        world.merge::<Deployment>("web", json!({"spec": {"rerun": (request + 1).to_string()}})).await;
+    }
+}
+
+#[tokio::test]
+async fn it_stops_cleanly_and_soon() {
+    let world = world("stop").await;
+    let operator = start(&world, 1);
+    let address = operator.address().await;
+    let get = async |path: &str| reqwest::get(format!("http://{address}/{path}")).await.unwrap();
+    assert_eq!(get("healthz").await.text().await.unwrap(), "ok");
+    assert_eq!(get("readyz").await.status(), 200);
+    world.put_deployment("web", json!({})).await;
+    world.ended("web", 1).await;
+    let metrics = get("metrics").await.text().await.unwrap();
+    assert!(
+        metrics.contains("pulumi_deployments_operator_runs_ended_total{operation=\"update\",result=\"Succeeded\"} 1"),
+        "{metrics}"
+    );
+    assert!(operator.terminate(Duration::from_secs(10)).await);
+}
+
+/// A user of its own, whose right to write can be taken away.
+struct Restricted {
+    kubeconfig: PathBuf,
+    user: String,
+}
+
+impl Restricted {
+    async fn new(world: &World) -> Self {
+        let user = format!("operator-of-{}", world.namespace);
+        let bind = |name: &str, role: &str| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+            })
+        };
+        world.put::<RoleBinding>(bind("write", "cluster-admin")).await;
+        let key = bind(&user, "cluster-admin").to_string();
+        world.plane.kubectl(["apply", "--namespace=default", "--filename=-"], Some(&key)).await.success();
+        // The administrator, in that user's name.
+        let administrator = std::fs::read_to_string(world.plane.kubeconfig()).unwrap();
+        let mut kubeconfig: serde_json::Value = serde_saphyr::from_str(&administrator).unwrap();
+        kubeconfig["users"][0]["user"]["as"] = json!(user);
+        let path = world.plane.kubeconfig().with_file_name(format!("{user}.kubeconfig"));
+        std::fs::write(&path, kubeconfig.to_string()).unwrap();
+        Self { kubeconfig: path, user }
+    }
+
+    async fn revoke(&self, world: &World) {
+        world.delete::<RoleBinding>("write").await;
+        eventually(SOON, "the right is gone", async || {
+            let check = [
+                "auth",
+                "can-i",
+                "patch",
+                "pulumideployments",
+                "--subresource=status",
+                "--as",
+                &self.user,
+                "--namespace",
+                &world.namespace,
+            ];
+            let answer = world.plane.kubectl(check, None).await.stdout;
+            if answer.trim() == "no" { Ok(()) } else { Err(answer) }
+        })
+        .await;
+    }
+}
