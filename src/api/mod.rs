@@ -6,10 +6,12 @@
 //! | what does a `StackDeploymentSettings` declare? | [`settings`] |
 //! | what does a `Deployment` declare? | [`deployment`] |
 //! | the document under `spec.settings` | [`document`] |
-//! | secrets, config maps, organizations, stacks: how they are referred to | [`reference`] |
+//! | secrets, config maps, organizations, stacks: how they are referred to | [`mod@reference`] |
 //! | conditions and times in every status | [`condition`], [`time`] |
 //! | annotations, labels and the finalizer | [`names`] |
 //! | the finished CRD documents | [`crd`] |
+
+#![allow(clippy::duplicated_attributes, reason = "each printer column has a type, and most have the same")]
 
 pub mod condition;
 pub mod crd;

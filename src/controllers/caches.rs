@@ -39,6 +39,7 @@ pub enum Scope {
 
 impl Scope {
     /// An API handle for this scope.
+    #[must_use]
     pub fn api<K>(&self, client: Client) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -143,8 +144,9 @@ where
 fn decoded<K: Resource<DynamicType = ()>>(
     event: watcher::Result<Event<DeserializeGuard<K>>>,
 ) -> watcher::Result<Option<Event<K>>> {
-    let open = |guard: DeserializeGuard<K>| {
-        guard.0.inspect_err(|invalid| {
+    let open = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(object),
+        Err(invalid) => {
             warn!(
                 kind = %K::kind(&()),
                 namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
@@ -152,14 +154,15 @@ fn decoded<K: Resource<DynamicType = ()>>(
                 error = %invalid.error,
                 "object cannot be decoded and is left alone until it is changed"
             );
-        })
+            None
+        }
     };
     Ok(match event? {
         Event::Init => Some(Event::Init),
         Event::InitDone => Some(Event::InitDone),
-        Event::InitApply(object) => open(object).ok().map(Event::InitApply),
-        Event::Apply(object) => open(object).ok().map(Event::Apply),
-        Event::Delete(object) => open(object).ok().map(Event::Delete),
+        Event::InitApply(object) => open(object).map(Event::InitApply),
+        Event::Apply(object) => open(object).map(Event::Apply),
+        Event::Delete(object) => open(object).map(Event::Delete),
     })
 }
 
@@ -210,7 +213,9 @@ impl SourceVersions {
             })
             .map(|((_, namespace, name), _)| (namespace, name))
             .collect();
-        gone.iter().for_each(|(namespace, name)| changed(namespace, name));
+        for (namespace, name) in gone {
+            changed(&namespace, &name);
+        }
     }
 
     /// Follows one kind in one scope for ever, and calls `changed` with namespace and name of what moved.

@@ -48,7 +48,7 @@ impl Words {
 pub fn set_standing(conditions: &mut Vec<Condition>, standing: &Standing, generation: i64, now: Time) {
     use ConditionStatus::{False, True, Unknown};
     let mut put = |type_: &str, status, reason: &str, message: &str| {
-        set(conditions, condition(type_, status, reason, message, generation, now))
+        set(conditions, condition(type_, status, reason, message, generation, now));
     };
     match standing {
         Standing::Done(Words { reason, message }) => {

@@ -25,9 +25,8 @@ impl InstallKey {
     /// Takes a key of any length; its id is derived from it and gives nothing away.
     #[must_use]
     pub fn new(key: SecretSlice<u8>) -> Self {
-        let mut key = Self { id: String::new(), key };
-        key.id = key.mac(b"key id")[..8].to_owned();
-        key
+        let nameless = Self { id: String::new(), key };
+        Self { id: nameless.mac(b"key id")[..8].to_owned(), ..nameless }
     }
 
     /// Names the key in digests.
@@ -38,7 +37,7 @@ impl InstallKey {
 
     /// HMAC-SHA256 of a value, in hexadecimal.
     #[must_use]
-    #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    #[allow(clippy::expect_used, clippy::missing_panics_doc, reason = "HMAC takes keys of every length")]
     pub fn mac(&self, value: &[u8]) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret()).expect("any length");
         mac.update(value);

@@ -13,7 +13,7 @@
 //! | who may use an organization? | [`access`] |
 //! | how does `spec.settings` become a wire document? | [`document`], [`sources`] |
 //! | what follows from a failed call? | [`requeue`] |
-//! | how is anything written? | [`write`] |
+//! | how is anything written? | [`mod@write`] |
 //! | how does a controller run? | [`runner`] |
 
 pub mod access;

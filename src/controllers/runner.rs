@@ -83,7 +83,7 @@ pub async fn run<K: Reconcile>(
                 match error {
                     controller::Error::ObjectNotFound(object) => debug!(%object, "woken, but gone"),
                     controller::Error::QueueError(error) => {
-                        warn!(kind = ?K::KIND, %error, "watch failed and is started again")
+                        warn!(kind = ?K::KIND, %error, "watch failed and is started again");
                     }
                     other => debug!(error = %other, "controller"),
                 }
@@ -135,9 +135,10 @@ async fn guarded<K: Reconcile>(
             }
             failure => {
                 let delay = backoff(context.memory.failed(&uid), rand::random());
-                match &failure {
-                    Error::Panic(_) => error!(error = %failure, ?delay, "reconcile failed"),
-                    _ => warn!(error = %failure, ?delay, "reconcile failed"),
+                if matches!(failure, Error::Panic(_)) {
+                    error!(error = %failure, ?delay, "reconcile failed");
+                } else {
+                    warn!(error = %failure, ?delay, "reconcile failed");
                 }
                 Action::requeue(delay)
             }

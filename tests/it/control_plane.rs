@@ -24,7 +24,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Config, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     runtime::conditions::is_crd_established,
     runtime::wait::Condition,
@@ -301,7 +301,10 @@ async fn kubectl_and_the_client_talk_to_the_same_server() {
 async fn of_an_own_one_nothing_is_left() {
     let mut control_plane = ControlPlane::start(|options| options).await;
     let client = control_plane.client();
-    assert_eq!(Api::<CustomResourceDefinition>::all(client.clone()).list(&Default::default()).await.unwrap().items, []);
+    assert_eq!(
+        Api::<CustomResourceDefinition>::all(client.clone()).list(&ListParams::default()).await.unwrap().items,
+        []
+    );
 
     control_plane.cluster().restart_api_server().await.unwrap();
     client.apiserver_version().await.unwrap();

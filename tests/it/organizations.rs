@@ -1,6 +1,7 @@
 //! Organizations: the way to the service, and who may use it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail in any line")]
 
+use kube::api::ListParams;
 use pulumi_deployments_operator::api::{
     ConditionStatus, Deployment, Organization, StackDeploymentSettings,
     condition::{find, types},
@@ -179,5 +180,5 @@ async fn a_namespace_is_deleted_cleanly() {
     world.kubectl(&["delete", "namespace", &world.namespace, "--timeout=60s"], None).await;
     assert_eq!(world.stored(), None);
     assert!(world.runs()[0].canceled);
-    assert!(world.api::<Deployment>().list(&Default::default()).await.unwrap().items.is_empty());
+    assert!(world.api::<Deployment>().list(&ListParams::default()).await.unwrap().items.is_empty());
 }

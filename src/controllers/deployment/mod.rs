@@ -1,12 +1,12 @@
 //! The controller of `Deployment`: one run per request, at most once, followed to its end.
 
-pub mod act;
-pub mod desired;
-pub mod gather;
-pub mod mirror;
-pub mod plan;
-pub mod request;
-pub mod status;
+mod act;
+mod desired;
+mod gather;
+mod mirror;
+mod plan;
+mod request;
+mod status;
 
 use std::sync::Arc;
 

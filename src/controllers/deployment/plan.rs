@@ -18,6 +18,7 @@ use super::mirror::Stage;
 const MISSES: u32 = 3;
 
 /// All that the decision looks at.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, read from another place")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Inputs {
     /// `metadata.generation`.

@@ -2,7 +2,7 @@
 
 use super::{
     act::Outcome,
-    mirror::step_column,
+    mirror::{Stage, step_column},
     plan::{Adoption, Inputs},
 };
 use crate::{
@@ -94,62 +94,22 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             next.request = Some(request.clone());
             return next;
         }
-        Outcome::Waiting(words) => pending(&mut next, words),
-        Outcome::Refused(words) => {
-            pending(&mut next, words);
-            Standing::Stalled(words.clone())
+        Outcome::Waiting(words) => pending(&mut next, Standing::InProgress(words.clone())),
+        Outcome::Refused(words) => pending(&mut next, Standing::Stalled(words.clone())),
+        Outcome::Settling(_) => pending(&mut next, on_its_way(Reason::Settling, SETTLING)),
+        Outcome::AwaitingBudget => Standing::Retrying(Words::new(Reason::AwaitingBudget, AWAITING_BUDGET)),
+        Outcome::CreatePending(_) => pending(&mut next, on_its_way(Reason::CreatePending, CREATE_PENDING)),
+        Outcome::CreateUnknown { why, needs_person } => pending(&mut next, unknown(why, *needs_person)),
+        Outcome::StackMissing(stack) => {
+            let message = format!("stack {stack} does not exist yet; create it, and the run starts by itself");
+            pending(&mut next, on_its_way(Reason::StackNotFound, &message))
         }
-        Outcome::Settling(_) => pending(
-            &mut next,
-            &Words::new(
-                Reason::Settling,
-                "the request and all that it uses must stay the same for spec.settle before it runs",
-            ),
-        ),
-        Outcome::AwaitingBudget => Standing::Retrying(Words::new(
-            Reason::AwaitingBudget,
-            "waiting for the request budget that everything with this token shares",
-        )),
-        Outcome::AwaitingOutcome(_) => pending(
-            &mut next,
-            &Words::new(
-                Reason::CreatePending,
-                "the answer to the creation of the run was lost; the stack's deployments are searched for it once it can't be on its way any more",
-            ),
-        ),
-        Outcome::OutcomeUnknown { why, needs_person: false } => pending(
-            &mut next,
-            &Words::new(
-                Reason::CreateOutcomeUnknown,
-                format!("{why}, so it is not known whether the run was created; it is looked for again"),
-            ),
-        ),
-        Outcome::OutcomeUnknown { why, needs_person: true } => {
-            let words = Words::new(
-                Reason::CreateOutcomeUnknown,
-                format!(
-                    "{why}, so it is not known whether the run was created. Look for it in the Pulumi console, then annotate this resource: \
-                     deployments.pulumi.com/resolve-create=<the run's id>, or =retry when there is none"
-                ),
-            );
-            pending(&mut next, &words);
-            Standing::Stalled(words)
-        }
-        Outcome::StackMissing(stack) => pending(
-            &mut next,
-            &Words::new(
-                Reason::StackNotFound,
-                format!("stack {stack} does not exist yet; create it, and the run starts by itself"),
-            ),
-        ),
         Outcome::CreateRefused(refusal) => {
-            let words = Words::new(Reason::CreateRefused, refusal.message.clone());
             next.refusal = Some(refusal.clone());
-            pending(&mut next, &words);
-            Standing::Stalled(words)
+            pending(&mut next, Standing::Stalled(Words::new(Reason::CreateRefused, refusal.message.clone())))
         }
         Outcome::Withdrawn => {
-            pending(&mut next, &Words::new(Reason::Settling, "the run was not created; it is planned anew"))
+            pending(&mut next, on_its_way(Reason::Settling, "the run was not created; it is planned anew"))
         }
         Outcome::Created => {
             next.phase = Some(Phase::Queued);
@@ -159,10 +119,9 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         Outcome::Following(view) => {
             if let (Some(view), Some(run)) = (view, &mut next.run) {
                 view.show(run);
+                next.phase = Some(if view.stage == Stage::Queued { Phase::Queued } else { Phase::Running });
             }
-            let queued = next.run.as_ref().is_none_or(|run| run.started_at.is_none() && run.jobs.is_empty());
-            next.phase = Some(if queued { Phase::Queued } else { Phase::Running });
-            running(&next, if queued { Reason::Queued } else { Reason::Running })
+            running(&next, if next.phase == Some(Phase::Running) { Reason::Running } else { Reason::Queued })
         }
         Outcome::Concluded { result, view, failure } => {
             if let Some(run) = &mut next.run {
@@ -188,12 +147,38 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     next
 }
 
+const SETTLING: &str = "the request and all that it uses must stay the same for spec.settle before it runs";
+const AWAITING_BUDGET: &str = "waiting for the request budget that everything with this token shares";
+const CREATE_PENDING: &str = "the answer to the creation of the run was lost; \
+    the stack's deployments are searched for it once it can't be on its way any more";
+
 /// A new request waits. A run that is under way keeps its phase: what waits then is not the run.
-fn pending(next: &mut DeploymentStatus, words: &Words) -> Standing {
+fn pending(next: &mut DeploymentStatus, standing: Standing) -> Standing {
     if next.run.as_ref().is_none_or(|run| run.result.is_some()) {
         next.phase = Some(Phase::Pending);
     }
-    Standing::InProgress(words.clone())
+    standing
+}
+
+fn on_its_way(reason: Reason, message: &str) -> Standing {
+    Standing::InProgress(Words::new(reason, message))
+}
+
+fn unknown(why: &str, needs_person: bool) -> Standing {
+    let words = |then: &str| {
+        Words::new(
+            Reason::CreateOutcomeUnknown,
+            format!("{why}, so it is not known whether the run was created. {then}"),
+        )
+    };
+    if needs_person {
+        Standing::Stalled(words(
+            "Look for it in the Pulumi console, then annotate this resource: \
+             deployments.pulumi.com/resolve-create=<the run's id>, or =retry when there is none",
+        ))
+    } else {
+        Standing::InProgress(words("It is looked for again"))
+    }
 }
 
 fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
@@ -272,10 +257,10 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let note = ready(new).map(|(_, message)| message).unwrap_or_default();
     match result(new).filter(|ended| Some(*ended) != result(old) || id(old) != id(new)) {
         Some(Phase::Succeeded) => {
-            happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note })
+            happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });
         }
         Some(Phase::Canceled) => {
-            happenings.push(Happening { warning: true, reason: "Canceled", action: "Cancel", note })
+            happenings.push(Happening { warning: true, reason: "Canceled", action: "Cancel", note });
         }
         Some(Phase::Skipped) => happenings.push(Happening { warning: true, reason: "Skipped", action: "Follow", note }),
         Some(Phase::Failed) => happenings.push(Happening { warning: true, reason: "Failed", action: "Follow", note }),

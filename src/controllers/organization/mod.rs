@@ -1,9 +1,9 @@
 //! The controller of `Organization`: keeps the way to a Pulumi organization open for everything that uses it.
 
-pub mod act;
-pub mod gather;
-pub mod plan;
-pub mod status;
+mod act;
+mod gather;
+mod plan;
+mod status;
 
 use std::sync::Arc;
 

@@ -59,7 +59,6 @@ pub async fn act(
         (Plan::Idle, _) => Outcome::Nothing,
         (Plan::Wait(words), _) => Outcome::Waiting(words),
         (Plan::Refuse(words), _) => Outcome::Refused(words),
-        (Plan::AwaitBudget, _) => Outcome::AwaitingBudget,
         (Plan::Report(consequence), _) => Outcome::Failed(consequence),
         (Plan::Release, _) => release(&settings, context).await?,
         (Plan::CreateStack, Some(mut means)) => {
@@ -89,7 +88,9 @@ pub async fn act(
             )),
         },
         // Plans that call the service come out of reads that had the means to.
-        (Plan::CreateStack | Plan::Converge(_) | Plan::Clear(_), None) => Outcome::AwaitingBudget,
+        (Plan::AwaitBudget, _) | (Plan::CreateStack | Plan::Converge(_) | Plan::Clear(_), None) => {
+            Outcome::AwaitingBudget
+        }
     };
     report_rejection(&outcome, &settings, &this, context);
     Ok((settings, outcome))

@@ -100,7 +100,7 @@ pub fn path_of_pointer(pointer: &str) -> Path {
 /// A path as a JSON pointer.
 #[must_use]
 pub fn pointer(path: &[String]) -> String {
-    path.iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
+    path.iter().fold(String::new(), |pointer, segment| pointer + "/" + &segment.replace('~', "~0").replace('/', "~1"))
 }
 
 /// Compares a declared value with what is there.
@@ -109,10 +109,9 @@ pub fn compare(path: &[String], declared: &Node, remote: Option<&Value>) -> Comp
     let field = path.last().map_or("", String::as_str);
     match (declared, remote) {
         (declared, None) if is_empty(declared) => Comparison::Equal,
-        (_, None) => Comparison::Differs,
         (_, Some(remote)) if field == IMAGE => compare_images(declared, remote),
         (Node::Secret(_) | Node::String(_), Some(remote)) if is_masked(remote) => Comparison::Masked,
-        (Node::Secret(_), Some(_)) => Comparison::Differs,
+        (_, None) | (Node::Secret(_), Some(_)) => Comparison::Differs,
         (declared, Some(remote)) => {
             if normal(field, &digest::without_secrets(declared)) == normal(field, remote) {
                 Comparison::Equal

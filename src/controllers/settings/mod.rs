@@ -1,13 +1,13 @@
 //! The controller of `StackDeploymentSettings`: makes the remote settings of a stack what is declared, and keeps them so.
 
-pub mod act;
-pub mod desired;
-pub mod equality;
-pub mod gather;
-pub mod merge;
-pub mod plan;
-pub mod schedule;
-pub mod status;
+mod act;
+mod desired;
+mod equality;
+mod gather;
+mod merge;
+mod plan;
+mod schedule;
+mod status;
 
 use std::sync::Arc;
 

@@ -82,7 +82,7 @@ pub async fn create(
             warn!(%error, nonce = %intent.nonce, "the outcome of a create is unknown");
             // From here on the clock of the recovery runs.
             context.memory.recovery(&intent.nonce);
-            Ok((journaled, Outcome::AwaitingOutcome(context.timings.recovery_wait())))
+            Ok((journaled, Outcome::CreatePending(context.timings.recovery_wait())))
         }
         Err(error) => {
             context.memory.not_created(&intent.nonce);

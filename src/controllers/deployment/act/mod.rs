@@ -55,9 +55,9 @@ pub enum Outcome {
     /// The run was created, or found again, and recorded.
     Created,
     /// A create may still be on its way.
-    AwaitingOutcome(Duration),
+    CreatePending(Duration),
     /// It cannot be told whether a create happened.
-    OutcomeUnknown {
+    CreateUnknown {
         /// What stands in the way of knowing.
         why: String,
         /// Whether a person is needed by now.
@@ -105,7 +105,7 @@ pub async fn act(
         (Plan::Refuse(words), _) => (deployment, Outcome::Refused(words)),
         (Plan::Settle(remaining), _) => (deployment, Outcome::Settling(remaining)),
         (Plan::AwaitBudget, _) => (deployment, Outcome::AwaitingBudget),
-        (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::AwaitingOutcome(remaining)),
+        (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::CreatePending(remaining)),
         (Plan::Withdraw, _) => withdraw(deployment, context).await?,
         (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
         (Plan::Release, _) => release(deployment, context).await?,
@@ -198,7 +198,7 @@ async fn recover(
             let needs_person =
                 context.memory.recovery(&intent.nonce).first_seen.elapsed() >= context.timings.give_up_recovery;
             warn!(%why, needs_person, "it cannot be told whether a create happened");
-            Ok((deployment, Outcome::OutcomeUnknown { why, needs_person }))
+            Ok((deployment, Outcome::CreateUnknown { why, needs_person }))
         }
         Search::AwaitingBudget => Ok((deployment, Outcome::AwaitingBudget)),
         Search::Failed(consequence) => Ok((deployment, Outcome::Failed(consequence))),
@@ -339,8 +339,8 @@ pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Ac
     let uid = deployment.uid().unwrap_or_default();
     match outcome {
         Outcome::Failed(consequence) => context.failed(&uid, consequence),
-        Outcome::OutcomeUnknown { .. } => context.retry(&uid, Retry::Backoff),
-        Outcome::Settling(remaining) | Outcome::AwaitingOutcome(remaining) => {
+        Outcome::CreateUnknown { .. } => context.retry(&uid, Retry::Backoff),
+        Outcome::Settling(remaining) | Outcome::CreatePending(remaining) => {
             Action::requeue(*remaining + Duration::from_millis(1))
         }
         Outcome::Held
@@ -350,12 +350,12 @@ pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Ac
         | Outcome::StackMissing(_)
         | Outcome::CreateRefused(_) => Action::requeue(context.timings.poll),
         // The run is followed from the next reconcile on.
-        Outcome::Created | Outcome::Withdrawn | Outcome::Adopted(_) | Outcome::CancelSent => {
-            context.memory.succeeded(&uid);
-            Action::requeue(AT_ONCE)
-        }
-        // A new request may have waited for this end.
-        Outcome::Concluded { .. } => {
+        // A new request may have waited for an end.
+        Outcome::Created
+        | Outcome::Withdrawn
+        | Outcome::Adopted(_)
+        | Outcome::CancelSent
+        | Outcome::Concluded { .. } => {
             context.memory.succeeded(&uid);
             Action::requeue(AT_ONCE)
         }

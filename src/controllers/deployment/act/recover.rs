@@ -46,23 +46,20 @@ pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connectio
             Admission::Granted(permit) => Some(permit),
             Admission::Ticket => None,
         };
-    let top = match context.memory.recovery(&intent.nonce).walked_to {
-        Some(walked_to) => walked_to.saturating_sub(1),
-        None => {
-            let Some(mut permit) = permit() else { return Search::AwaitingBudget };
-            let newest = ListQuery { page: 1, page_size: 1, ..ListQuery::default() };
-            match connection.client.list_stack_deployments(&mut permit, &stack, newest).await {
-                Ok(page) if page.undecodable > 0 => {
-                    return Search::Unknown("the latest deployment of the stack could not be read".to_owned());
-                }
-                Ok(page) => page.deployments.first().map_or(0, |newest| newest.version),
-                Err(error) if is_gone(&error) => 0,
-                Err(error) => {
-                    return Search::Failed(consequence(
-                        &error,
-                        "The outcome of the create is open until the stack's deployments can be listed.",
-                    ));
-                }
+    let top = if let Some(walked_to) = context.memory.recovery(&intent.nonce).walked_to {
+        walked_to.saturating_sub(1)
+    } else {
+        let Some(mut permit) = permit() else { return Search::AwaitingBudget };
+        let newest = ListQuery { page: 1, page_size: 1, ..ListQuery::default() };
+        match connection.client.list_stack_deployments(&mut permit, &stack, newest).await {
+            Ok(page) if page.undecodable > 0 => {
+                return Search::Unknown("the latest deployment of the stack could not be read".to_owned());
+            }
+            Ok(page) => page.deployments.first().map_or(0, |newest| newest.version),
+            Err(error) if is_gone(&error) => 0,
+            Err(error) => {
+                let remedy = "The outcome of the create is open until the stack's deployments can be listed.";
+                return Search::Failed(consequence(&error, remedy));
             }
         }
     };
@@ -129,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn verdict(configuration: Value, created: &str) -> &'static str {
+    fn verdict(configuration: &Value, created: &str) -> &'static str {
         let intent: Intent = serde_json::from_value(json!({
             "nonce": "00ff", "request": {"number": 1, "digest": "v1:"}, "purpose": "Main", "attempt": 1, "operation": "update",
             "target": {"backendURL": "b", "organization": "o", "project": "p", "stack": "s"}, "holder": "h",
@@ -156,6 +153,6 @@ mod tests {
     #[case(json!({"environmentVariables": []}), "2026-05-01 11:58:00.000", "before")]
     #[case(Value::Null, "2026-05-01 11:58:00.000", "before")]
     fn verdicts(#[case] configuration: Value, #[case] created: &str, #[case] expected: &str) {
-        assert_eq!(verdict(configuration, created), expected);
+        assert_eq!(verdict(&configuration, created), expected);
     }
 }
