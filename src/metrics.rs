@@ -13,10 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{
-    api::deployment::{Operation, Phase},
-    controllers::{Error, links::Kind},
-};
+use crate::api::deployment::{Operation, Phase};
 
 /// All metrics, and the registry that exposes them.
 pub struct Metrics {
@@ -97,17 +94,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a reconcile.
-    pub fn reconciled(&self, kind: Kind, took: Duration, failure: Option<&Error>) {
-        let controller = match kind {
-            Kind::Organization => "organization",
-            Kind::Settings => "stackdeploymentsettings",
-            Kind::Deployment => "deployment",
-        };
+    /// Counts a reconcile, and the class of what went wrong in it.
+    pub fn reconciled(&self, controller: &'static str, took: Duration, failure: Option<&'static str>) {
         self.reconciles.get_or_create(&Controller { controller }).inc();
         self.durations.get_or_create(&Controller { controller }).observe(took.as_secs_f64());
-        if let Some(error) = failure {
-            self.errors.get_or_create(&ControllerError { controller, class: error.class() }).inc();
+        if let Some(class) = failure {
+            self.errors.get_or_create(&ControllerError { controller, class }).inc();
         }
     }
 
@@ -147,7 +139,7 @@ mod tests {
         metrics.run_triggered(Operation::Update);
         metrics.run_ended(Operation::Update, Phase::Failed);
         metrics.settings_pushed(true);
-        metrics.reconciled(Kind::Deployment, Duration::from_millis(5), Some(&Error::Conflict));
+        metrics.reconciled("deployment", Duration::from_millis(5), Some("conflict"));
         let page = metrics.encode().unwrap();
         for line in [
             "pulumi_deployments_operator_runs_triggered_total{operation=\"update\"} 1",

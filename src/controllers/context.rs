@@ -80,10 +80,8 @@ pub struct Timings {
     pub margin: Duration,
     /// When a create whose outcome stays unknown becomes a person's business.
     pub give_up_recovery: Duration,
-    /// How often an organization is looked at.
-    pub organization: Duration,
-    /// How often a resource that waits for something outside Kubernetes looks again.
-    pub poll: Duration,
+    /// How often an organization is looked at, and everything that waits, in case nobody wakes it.
+    pub resync: Duration,
     /// How often the observer looks while something runs.
     pub observe_fast: Duration,
     /// How often the observer looks while everything is queued.
@@ -102,8 +100,7 @@ impl Timings {
             request: seconds(30.0),
             margin: seconds(10.0),
             give_up_recovery: seconds(1800.0),
-            organization: seconds(300.0),
-            poll: seconds(30.0),
+            resync: seconds(300.0),
             observe_fast: seconds(2.0),
             observe_slow: seconds(10.0),
             give_up_finalizing: seconds(600.0),

@@ -30,6 +30,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind as metrics call its controller.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Settings => "stackdeploymentsettings",
+            Self::Deployment => "deployment",
+        }
+    }
+
     /// A resource of this kind.
     pub fn named(self, namespace: impl Into<String>, name: impl Into<String>) -> Resource {
         Resource { kind: self, namespace: namespace.into(), name: name.into() }
@@ -83,10 +93,13 @@ impl Links {
         self.lock().unlink(dependent)
     }
 
-    /// What a resource depends on.
-    #[must_use]
-    pub fn of(&self, dependent: &Resource) -> HashSet<Link> {
-        self.lock().forward.get(dependent).cloned().unwrap_or_default()
+    /// The Organizations that a resource depends on.
+    pub fn organizations_of(&self, dependent: &Resource) -> impl Iterator<Item = Resource> + use<> {
+        let links = self.lock().forward.get(dependent).cloned().unwrap_or_default();
+        links.into_iter().filter_map(|link| match link {
+            Link::Resource(upstream) if upstream.kind == Kind::Organization => Some(upstream),
+            Link::Resource(_) | Link::Source { .. } | Link::Stack(_) => None,
+        })
     }
 
     /// The resources that depend on something.

@@ -35,6 +35,11 @@ pub trait Reconcile: Object + Cached {
     /// What of an object matters to others: when it changes, those that depend on the object look again.
     fn relevance(&self) -> String;
 
+    /// Forgets what this process keeps about an object that is gone, however it went.
+    fn forget(&self, context: &Context) {
+        context.memory.forget(&self.uid().unwrap_or_default());
+    }
+
     /// Brings one object further.
     fn reconcile(self: Arc<Self>, context: Arc<Context>) -> impl Future<Output = Result<Action, Error>> + Send;
 }
@@ -54,12 +59,12 @@ pub async fn run<K: Reconcile>(
     let reader = writer.as_reader();
     let mut told = HashMap::new();
     let mut is_first = true;
-    let wakers = Arc::clone(&context.wakers);
+    let observing = Arc::clone(&context);
     let objects = caches::watch::<K>(context.kube.clone(), &scope)
         .reflect(writer)
         .inspect(move |event| {
             if let Ok(event) = event {
-                tell(event, &mut told, &wakers);
+                tell(event, &mut told, &observing);
                 if matches!(event, Event::InitDone) && std::mem::take(&mut is_first) {
                     first_lists.done();
                 }
@@ -93,7 +98,7 @@ pub async fn run<K: Reconcile>(
 }
 
 /// Tells dependents what they want to know, and only that.
-fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, String>, wakers: &super::wake::Wakers) {
+fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, String>, context: &Context) {
     let resource = |object: &K| K::KIND.named(object.namespace().unwrap_or_default(), object.name_any());
     match event {
         Event::Init | Event::InitDone => {}
@@ -101,14 +106,27 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, String>
             let relevance = object.relevance();
             let key = ObjectRef::from_obj(object);
             if told.insert(key, relevance.clone()).is_none_or(|before| before != relevance) {
-                wakers.wake_dependents(&Link::Resource(resource(object)));
+                let resource = resource(object);
+                context.wakers.wake_dependents(&Link::Resource(resource.clone()));
+                wake_deleted(&resource, context);
             }
         }
         Event::Delete(object) => {
             told.remove(&ObjectRef::from_obj(object));
             let resource = resource(object);
-            wakers.wake_dependents(&Link::Resource(resource.clone()));
-            wakers.gone(&resource);
+            object.forget(context);
+            context.wakers.wake_dependents(&Link::Resource(resource.clone()));
+            context.wakers.gone(&resource);
+        }
+    }
+}
+
+/// An Organization that is being deleted waits for runs to end.
+fn wake_deleted(dependent: &Resource, context: &Context) {
+    for upstream in context.wakers.links.organizations_of(dependent) {
+        let organization = context.organizations.get(&upstream.namespace, &upstream.name);
+        if organization.is_some_and(|organization| organization.metadata.deletion_timestamp.is_some()) {
+            context.wakers.wake(&upstream);
         }
     }
 }
@@ -125,7 +143,7 @@ async fn guarded<K: Reconcile>(
     let started = tokio::time::Instant::now();
     let result = AssertUnwindSafe(object.reconcile(Arc::clone(&context)).instrument(span.clone())).catch_unwind().await;
     let result = result.unwrap_or_else(|panic| Err(Error::Panic(message(&*panic))));
-    context.metrics.reconciled(K::KIND, started.elapsed(), result.as_ref().err());
+    context.metrics.reconciled(K::KIND.label(), started.elapsed(), result.as_ref().err().map(Error::class));
     Ok(result.unwrap_or_else(|failure| {
         let _inside = span.enter();
         match failure {

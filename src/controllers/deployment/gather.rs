@@ -381,6 +381,7 @@ pub fn is_quiescent(deployment: &Deployment) -> bool {
         && status.observed_generation == deployment.metadata.generation
         && status.last_handled_reconcile_at.as_ref() == deployment.annotations().get(REQUESTED_AT)
         && status.intent.is_none()
+        && find(&status.conditions, types::RECONCILING).is_none()
         && status.run.as_ref().is_none_or(|run| run.result.is_some())
         && status.request.as_ref().is_some_and(|handled| handled.digest == request::digest(deployment))
 }

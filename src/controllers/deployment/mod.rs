@@ -10,7 +10,7 @@ mod status;
 
 use std::sync::Arc;
 
-use kube::runtime::controller::Action;
+use kube::{ResourceExt, runtime::controller::Action};
 use tracing::debug;
 
 use super::{
@@ -51,6 +51,11 @@ impl Reconcile for Deployment {
         let ready =
             self.status.as_ref().and_then(|status| find(&status.conditions, types::READY)).map(|ready| ready.status);
         format!("{:?} {:?} {ready:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+    }
+
+    fn forget(&self, context: &Context) {
+        context.memory.forget(&self.uid().unwrap_or_default());
+        act::forget_run(self, context);
     }
 
     async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {

@@ -206,12 +206,13 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
 
 /// A status that was written for another object, or by an operator that digests differently.
 fn adoption(inputs: &Inputs, status: &DeploymentStatus) -> Option<Adoption> {
-    let handled = status.request.as_ref()?;
-    let taken_over = HandledRequest { number: handled.number, digest: inputs.request.clone() };
+    let number = status.request.as_ref().map_or(1, |handled| handled.number);
+    let taken_over = HandledRequest { number, digest: inputs.request.clone() };
     if status.uid.as_ref().is_some_and(|uid| *uid != inputs.uid) {
         return Some(Adoption::Restored(taken_over));
     }
-    (!digest::is_current(&handled.digest)).then_some(Adoption::Redigested(taken_over))
+    let is_foreign = status.request.as_ref().is_some_and(|handled| !digest::is_current(&handled.digest));
+    is_foreign.then_some(Adoption::Redigested(taken_over))
 }
 
 fn unresolved(inputs: &Inputs, intent: &Intent) -> Plan {

@@ -53,19 +53,21 @@ pub async fn act(
     context: &Arc<Context>,
 ) -> Result<Outcome, Error> {
     let this = Kind::Organization.named(organization.namespace().unwrap_or_default(), organization.name_any());
-    let key = key(&this);
     Ok(match plan {
         Plan::Release => {
             write::release(&context.kube, organization).await?;
-            context.connections.remove(&key);
-            context.observer.disconnect(&key);
-            context.memory.forget(&organization.uid().unwrap_or_default());
             info!("released");
             Outcome::Nothing
         }
         Plan::AwaitUsers(users) => Outcome::AwaitingUsers(users),
-        Plan::RefuseBackend => Outcome::BackendRefused,
-        Plan::AwaitToken(missing) => Outcome::AwaitingToken(missing),
+        Plan::RefuseBackend => {
+            accept(context, &this, false);
+            Outcome::BackendRefused
+        }
+        Plan::AwaitToken(missing) => {
+            accept(context, &this, false);
+            Outcome::AwaitingToken(missing)
+        }
         Plan::AwaitBudget => Outcome::AwaitingBudget,
         Plan::Idle => Outcome::Nothing,
         Plan::Report(consequence) => {
@@ -137,7 +139,7 @@ pub fn next(outcome: &Outcome, context: &Context, uid: &str) -> Action {
         | Outcome::AwaitingUsers(_)
         | Outcome::Accepted { .. } => {
             context.memory.succeeded(uid);
-            Action::requeue(context.timings.organization)
+            Action::requeue(context.timings.resync)
         }
     }
 }

@@ -155,7 +155,7 @@ fn is_due(organization: &Organization, context: &Context, inputs: &Inputs, conne
     let uid = organization.uid().unwrap_or_default();
     let now = jiff::Timestamp::now().as_second();
     let waited = now - context.memory.last_checked(&uid, now)
-        >= i64::try_from(context.timings.organization.as_secs()).unwrap_or(i64::MAX);
+        >= i64::try_from(context.timings.resync.as_secs()).unwrap_or(i64::MAX);
     !connection.is_accepted()
         || waited
         || status.and_then(|status| status.observed_generation) != Some(inputs.generation)

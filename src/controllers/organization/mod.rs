@@ -36,6 +36,13 @@ impl Reconcile for Organization {
         format!("{:?} {:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
     }
 
+    fn forget(&self, context: &Context) {
+        let key = format!("{}/{}", self.namespace().unwrap_or_default(), self.name_any());
+        context.memory.forget(&self.uid().unwrap_or_default());
+        context.connections.remove(&key);
+        context.observer.disconnect(&key);
+    }
+
     async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
         let Some(mut organization) = write::live(&context.kube, &*self).await? else {
             return Ok(Action::await_change());

@@ -17,7 +17,7 @@ use crate::{
         Context, Error,
         conditions::Words,
         links::{Kind, Resource},
-        requeue::{Consequence, consequence},
+        requeue::{Consequence, Retry, consequence},
         write,
     },
     pulumi::{self, Class},
@@ -30,6 +30,8 @@ pub enum Outcome {
     Nothing,
     /// It waits and goes on by itself.
     Waiting(Words),
+    /// It waits for the stack.
+    AwaitingStack(Words),
     /// It waits for a person.
     Refused(Words),
     /// It waits for the request budget.
@@ -58,6 +60,7 @@ pub async fn act(
     let outcome = match (plan, means) {
         (Plan::Idle, _) => Outcome::Nothing,
         (Plan::Wait(words), _) => Outcome::Waiting(words),
+        (Plan::AwaitStack(words), _) => Outcome::AwaitingStack(words),
         (Plan::Refuse(words), _) => Outcome::Refused(words),
         (Plan::Report(consequence), _) => Outcome::Failed(consequence),
         (Plan::Release, _) => release(&settings, context).await?,
@@ -108,7 +111,6 @@ fn report_rejection(outcome: &Outcome, settings: &StackDeploymentSettings, this:
 
 async fn release(settings: &StackDeploymentSettings, context: &Context) -> Result<Outcome, Error> {
     write::release(&context.kube, settings).await?;
-    context.memory.forget(&settings.uid().unwrap_or_default());
     info!("released");
     Ok(Outcome::Nothing)
 }
@@ -190,8 +192,9 @@ pub fn next(outcome: &Outcome, settings: &StackDeploymentSettings, context: &Con
         || Action::requeue(schedule::next(&uid, settings.spec.interval.value(), jiff::Timestamp::now().as_second()));
     match outcome {
         Outcome::Failed(consequence) => context.failed(&uid, consequence),
+        Outcome::AwaitingStack(_) => context.retry(&uid, Retry::Backoff),
         Outcome::StackCreated => Action::requeue(Duration::from_millis(10)),
-        Outcome::Waiting(_) | Outcome::Refused(_) | Outcome::AwaitingBudget => Action::requeue(context.timings.poll),
+        Outcome::Waiting(_) | Outcome::Refused(_) | Outcome::AwaitingBudget => Action::requeue(context.timings.resync),
         Outcome::Nothing | Outcome::Converged { .. } => {
             context.memory.succeeded(&uid);
             due()

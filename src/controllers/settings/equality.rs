@@ -71,7 +71,7 @@ pub fn declared_leaves(document: &Node) -> Leaves<Node> {
 pub fn remote_leaves(document: &Value) -> Leaves<Value> {
     fn descend(value: &Value, path: &Path, spelling: &Path, leaves: &mut Leaves<Value>) {
         match value {
-            Value::Object(fields) if !is_masked(value) && !is_atomic(path) => {
+            Value::Object(fields) if (!is_masked(value) || field(path) == MAP) && !is_atomic(path) => {
                 for (key, value) in fields {
                     descend(value, &extend(path, unify(path, key)), &extend(spelling, key.clone()), leaves);
                 }
@@ -106,7 +106,7 @@ pub fn pointer(path: &[String]) -> String {
 /// Compares a declared value with what is there.
 #[must_use]
 pub fn compare(path: &[String], declared: &Node, remote: Option<&Value>) -> Comparison {
-    let field = path.last().map_or("", String::as_str);
+    let field = field(path);
     match (declared, remote) {
         (declared, None) if is_empty(declared) => Comparison::Equal,
         (_, Some(remote)) if field == IMAGE => compare_images(declared, remote),
@@ -142,7 +142,7 @@ pub fn remote_digest(document: &Value) -> String {
     let fields: Map<String, Value> = remote_leaves(document)
         .into_iter()
         .map(|(path, leaf)| {
-            let field = path.last().map_or("", String::as_str);
+            let field = field(&path);
             let value = if is_masked(&leaf.value) {
                 Value::from("[secret]")
             } else {
@@ -213,13 +213,29 @@ fn normal(field: &str, value: &Value) -> Value {
     }
 }
 
-/// Milliseconds of a duration in Go's form, such as `1h0m0s` or `1h`.
+/// Milliseconds of a duration in Go's form, such as `1h`, `1h0m0s` or `1.5s`.
 fn go_duration(text: &str) -> Option<u128> {
-    text.parse::<crate::api::Duration>().ok().map(|duration| duration.value().as_millis())
+    let whole = |text: &str| text.parse::<crate::api::Duration>().ok().map(|duration| duration.value().as_millis());
+    match text.strip_suffix('s').and_then(|text| text.split_once('.')) {
+        Some((seconds, decimals)) if decimals.len() <= 3 => {
+            let milliseconds: u128 = format!("{decimals:0<3}").parse().ok()?;
+            Some(whole(&format!("{seconds}s"))? + milliseconds)
+        }
+        _ => whole(text),
+    }
 }
 
 fn is_atomic(path: &[String]) -> bool {
-    path.last().is_some_and(|field| field == IMAGE)
+    field(path) == IMAGE
+}
+
+/// The API's name of a field; none for an entry of a map, whose name may be any.
+fn field(path: &[String]) -> &str {
+    match path {
+        [.., parent, _] if parent == MAP => "",
+        [.., field] => field,
+        [] => "",
+    }
 }
 
 fn unify(parent: &[String], key: &str) -> String {

@@ -170,3 +170,6 @@ fn put(node: &mut Node, path: &[String], value: Node) {
         put(fields.entry(first.clone()).or_insert(Node::Null), rest, value);
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

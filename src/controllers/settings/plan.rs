@@ -106,6 +106,8 @@ pub enum Plan {
     Idle,
     /// Wait; it goes on by itself.
     Wait(Words),
+    /// Wait for the stack, which nothing in Kubernetes will tell of.
+    AwaitStack(Words),
     /// Wait for a person.
     Refuse(Words),
     /// Wait for the request budget.
@@ -171,7 +173,7 @@ pub fn plan(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &Insta
         View::Failed(consequence) => Plan::Report(consequence.clone()),
         View::NoStack if inputs.create_stack && inputs.suspended => Plan::Wait(suspended("the stack is not created")),
         View::NoStack if inputs.create_stack => Plan::CreateStack,
-        View::NoStack => Plan::Wait(Words::new(
+        View::NoStack => Plan::AwaitStack(Words::new(
             Reason::StackNotFound,
             format!(
                 "stack {} does not exist yet; create it (pulumi stack init), or set createStack: true",

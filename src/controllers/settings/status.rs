@@ -57,7 +57,7 @@ pub fn status(
     }
     let standing = match outcome {
         Outcome::Nothing => return old.clone(),
-        Outcome::Waiting(words) => Standing::InProgress(words.clone()),
+        Outcome::Waiting(words) | Outcome::AwaitingStack(words) => Standing::InProgress(words.clone()),
         Outcome::Refused(words) => Standing::Stalled(words.clone()),
         Outcome::AwaitingBudget => Standing::Retrying(Words::new(
             Reason::AwaitingBudget,

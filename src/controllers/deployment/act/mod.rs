@@ -26,7 +26,7 @@ use crate::{
         Context, Error,
         conditions::Words,
         connections::Connection,
-        links::{Kind, Resource},
+        links::Resource,
         requeue::{Consequence, Retry, consequence},
         write,
     },
@@ -138,13 +138,7 @@ pub async fn act(
 
 /// A token that is not accepted is the Organization's business.
 fn report_rejection(this: &Resource, context: &Context) {
-    for link in context.wakers.links.of(this) {
-        if let crate::controllers::links::Link::Resource(upstream) = link
-            && upstream.kind == Kind::Organization
-        {
-            context.wakers.wake(&upstream);
-        }
-    }
+    context.wakers.links.organizations_of(this).for_each(|organization| context.wakers.wake(&organization));
 }
 
 /// What is said when a create was not sent for a reason of our own.
@@ -155,12 +149,12 @@ fn try_again() -> Words {
 async fn release(deployment: Deployment, context: &Context) -> Result<(Deployment, Outcome), Error> {
     forget_run(&deployment, context);
     write::release(&context.kube, &deployment).await?;
-    context.memory.forget(&deployment.uid().unwrap_or_default());
     info!("released");
     Ok((deployment, Outcome::Released))
 }
 
-fn forget_run(deployment: &Deployment, context: &Context) {
+/// The run is not followed any more.
+pub fn forget_run(deployment: &Deployment, context: &Context) {
     if let Some(run) = deployment.status.as_ref().and_then(|status| status.run.as_ref()) {
         context.observer.untrack(&run.id);
         context.memory.forget_run(&run.id);
@@ -339,7 +333,7 @@ pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Ac
     let uid = deployment.uid().unwrap_or_default();
     match outcome {
         Outcome::Failed(consequence) => context.failed(&uid, consequence),
-        Outcome::CreateUnknown { .. } => context.retry(&uid, Retry::Backoff),
+        Outcome::CreateUnknown { .. } | Outcome::StackMissing(_) => context.retry(&uid, Retry::Backoff),
         Outcome::Settling(remaining) | Outcome::CreatePending(remaining) => {
             Action::requeue(*remaining + Duration::from_millis(1))
         }
@@ -347,8 +341,7 @@ pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Ac
         | Outcome::Waiting(_)
         | Outcome::Refused(_)
         | Outcome::AwaitingBudget
-        | Outcome::StackMissing(_)
-        | Outcome::CreateRefused(_) => Action::requeue(context.timings.poll),
+        | Outcome::CreateRefused(_) => Action::requeue(context.timings.resync),
         // The run is followed from the next reconcile on.
         // A new request may have waited for an end.
         Outcome::Created
@@ -361,7 +354,7 @@ pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Ac
         }
         Outcome::Following(_) => {
             context.memory.succeeded(&uid);
-            Action::requeue(context.timings.organization)
+            Action::requeue(context.timings.resync)
         }
         Outcome::Nothing | Outcome::Released => {
             context.memory.succeeded(&uid);
