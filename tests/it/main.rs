@@ -2,9 +2,11 @@
 
 mod client;
 mod control_plane;
+mod demo;
 mod deployments;
 mod eventually;
 mod exactly_once;
+mod examples;
 mod organizations;
 mod secrecy;
 mod settings;

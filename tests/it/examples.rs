@@ -1,0 +1,294 @@
+//! Every YAML file of `examples/`: it does what it says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail in any line")]
+
+#[path = "../../examples/demo/stories.rs"]
+mod stories;
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt, api::ListParams};
+use pulumi_cloud_simulator::DeploymentView;
+use pulumi_deployments_operator::api::{
+    Deployment, DeploymentStatus,
+    condition::{find, types},
+    deployment::Phase,
+};
+use serde_json::{Value, json};
+
+use self::stories::{Place, Story};
+use crate::{
+    eventually::{SOON, eventually},
+    world::World,
+};
+
+/// A story waits until nothing changes for 5 s, and there may be several on a machine that is busy.
+const LONG: std::time::Duration = SOON.saturating_mul(3);
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+fn story(file: &str) -> Story {
+    stories::read(&directory()).unwrap().into_iter().find(|story| story.file == file).unwrap()
+}
+
+/// A world with an operator, an Organization `acme`, and the stacks that the story takes for granted.
+async fn world_for(story: &Story) -> World {
+    let world = World::without_operator(story.file.trim_end_matches(".yaml")).await;
+    for stack in story.existing_stacks() {
+        world.simulator.add_stack(&world.stack(&stack)).unwrap();
+    }
+    world.put_organization(json!({})).await;
+    world.start_operator(|_| ());
+    world
+}
+
+/// Applies the file itself, as a user does.
+async fn apply(world: &World, story: &Story) {
+    let path = directory().join(&story.file);
+    world.kubectl(&["apply", "--filename", path.to_str().unwrap()], None).await;
+}
+
+/// Applies a story with Organizations in it: they lead to the test's organization in the simulated Pulumi Cloud.
+async fn apply_placed(world: &World, story: &Story) {
+    let mut placed = story.placed(&Place { backend: &world.simulator.url(), namespace: &world.namespace });
+    for object in placed.objects.iter_mut().filter(|object| stories::kind(object) == "Organization") {
+        object.data["spec"]["name"] = world.organization.as_str().into();
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": placed.objects});
+    world.plane.kubectl(["apply", "--filename=-"], Some(&list.to_string())).await.success();
+}
+
+/// Waits until a Deployment has ended as it says itself.
+async fn ended_in(world: &World, namespace: &str, name: &str) -> DeploymentStatus {
+    let api: Api<Deployment> = Api::namespaced(world.client.clone(), namespace);
+    eventually(LONG, &format!("{name} has ended as expected"), async || {
+        let deployment = api.get(name).await.map_err(|error| error.to_string())?;
+        let expected = stories::expectation(&deployment);
+        let status = deployment.status.clone().unwrap_or_default();
+        let reason = find(&status.conditions, types::STALLED).map(|stalled| stalled.reason.clone());
+        let end = status.phase.filter(|phase| phase.is_terminal()).map(|phase| phase.to_string()).or(reason);
+        if status.observed_generation == deployment.metadata.generation && end.as_ref() == Some(&expected) {
+            Ok(status)
+        } else {
+            Err(format!("expected {expected}: {status:#?}"))
+        }
+    })
+    .await
+}
+
+/// Makes a world, applies the story there, and waits until all its runs have ended.
+async fn played(file: &str) -> (World, Vec<DeploymentStatus>) {
+    let story = story(file);
+    let world = world_for(&story).await;
+    apply(&world, &story).await;
+    let mut ends = vec![];
+    for deployment in story.of_kind("Deployment") {
+        ends.push(ended_in(&world, &world.namespace, &deployment.name_any()).await);
+    }
+    (world, ends)
+}
+
+fn stored(world: &World, stack: &str) -> Value {
+    world.simulator.settings(&world.stack(stack)).unwrap()
+}
+
+/// The only run of a stack.
+fn run(world: &World, stack: &str) -> DeploymentView {
+    let mut runs = world.simulator.deployments(&world.stack(stack));
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    runs.remove(0)
+}
+
+#[test]
+fn each_is_tested_and_begins_by_saying_what_it_is_about() {
+    for story in stories::read(&directory()).unwrap() {
+        assert!(include_str!("examples.rs").contains(&format!("(\"{}\")", story.file)), "{} has no test", story.file);
+        assert!(story.about.ends_with(['.', '?']), "{}: {:?} is no sentence", story.file, story.about);
+    }
+}
+
+#[tokio::test]
+async fn organization() {
+    let story = story("organization.yaml");
+    let world = World::without_operator("organization").await;
+    world.start_operator(|_| ());
+    // The Secret is created by the command in the comment, so it may come after the Organization.
+    world.delete::<Secret>("pulumi").await;
+    apply_placed(&world, &story).await;
+    let conditions = world.organization_is("TokenMissing").await;
+    assert!(find(&conditions, types::READY).unwrap().message.contains("create it"), "{conditions:?}");
+    let token = format!("--from-literal=accessToken={}", world.token);
+    world.kubectl(&["create", "secret", "generic", "pulumi", &token], None).await;
+    world.organization_is("Connected").await;
+}
+
+#[tokio::test]
+async fn web_prod() {
+    let (world, ends) = played("web-prod.yaml").await;
+    assert_eq!(
+        stored(&world, "web/prod"),
+        json!({
+            "executorContext": {"executorImage": "pulumi/pulumi-nodejs:latest"},
+            "sourceContext": {"git": {
+                "repoUrl": "https://github.com/acme/web.git", "branch": "refs/heads/main", "repoDir": "infra",
+            }},
+            "operationContext": {
+                "preRunCommands": ["npm test"],
+                "environmentVariables": {
+                    "AWS_REGION": "eu-central-1",
+                    "TIER": "gold",
+                    "DB_PASSWORD": {"secret": "correct-horse-battery-staple"},
+                },
+                "oidc": {"aws": {
+                    "roleArn": "arn:aws:iam::123456789012:role/deploy", "sessionName": "web", "duration": "1h0m0s",
+                }},
+            },
+        })
+    );
+    let run = run(&world, "web/prod");
+    assert_eq!((run.operation.as_str(), run.status.as_str()), ("update", "succeeded"));
+    assert_eq!(run.environment["RELEASE"], ("42".to_owned(), false));
+    assert_eq!(run.environment["DB_PASSWORD"], ("correct-horse-battery-staple".to_owned(), true));
+    assert_eq!(ends[0].step.as_deref(), Some("7/7 pulumi update"));
+}
+
+#[tokio::test]
+async fn preview_stack_target() {
+    let (world, _) = played("preview-stack-target.yaml").await;
+    let run = run(&world, "web/dev");
+    assert_eq!((run.operation.as_str(), run.status.as_str()), ("preview", "succeeded"));
+    assert_eq!(run.settings["sourceContext"]["git"]["branch"], "refs/heads/feature/new-menu");
+    assert_eq!(world.requests("CreateDeployment")[0].body["inheritSettings"], false);
+    assert_eq!(world.simulator.settings(&world.stack("web/dev")), None);
+}
+
+#[tokio::test]
+async fn failing_run() {
+    let (world, ends) = played("failing-run.yaml").await;
+    assert_eq!(run(&world, "orders/prod").status, "failed");
+    let status = &ends[0];
+    assert_eq!((status.phase, status.step.as_deref()), (Some(Phase::Failed), Some("6/7 Pre-run command 2")));
+    let failure = status.run.clone().unwrap().failure.unwrap();
+    assert_eq!(failure.step.as_deref(), Some("Pre-run command 2"));
+    let log = &failure.log;
+    assert_eq!(log[log.len() - 2], "cannot migrate the database as orders:[secret]");
+    assert_eq!(log[log.len() - 1], "error: pre-run command 2 failed: exit status 3");
+}
+
+#[tokio::test]
+async fn settings_only() {
+    let story = story("settings-only.yaml");
+    let world = world_for(&story).await;
+    apply(&world, &story).await;
+    let settings = world.settings("docs-prod", "Synced").await;
+    assert_eq!(settings.status.unwrap().paused, Some(true));
+    assert_eq!(
+        stored(&world, "docs/prod"),
+        json!({
+            "sourceContext": {"git": {"branch": "refs/heads/main"}},
+            "gitHub": {
+                "repository": "acme/docs",
+                "deployCommits": true,
+                "previewPullRequests": true,
+                "paths": ["infra/**", "!**/*.md"],
+            },
+            "cacheOptions": {"enable": true},
+        })
+    );
+    // A push of a commit is one that waits.
+    let pushed = world.simulator.create_deployment(&world.stack("docs/prod"), &json!({"operation": "update"})).unwrap();
+    assert_eq!(pushed.status, "not-started");
+    assert!(world.requests("CreateDeployment").is_empty());
+}
+
+#[tokio::test]
+async fn private_git() {
+    let (world, _) = played("private-git.yaml").await;
+    world.settings("billing-dev", "Synced").await;
+    let prod = stored(&world, "billing/prod");
+    let key = prod["sourceContext"]["git"]["gitAuth"]["sshAuth"]["sshPrivateKey"]["secret"].as_str().unwrap();
+    assert!(key.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"), "{key}");
+    assert_eq!(
+        prod["executorContext"]["executorImage"],
+        json!({
+            "reference": "registry.example.com/acme/pulumi:3",
+            "credentials": {"username": "puller", "password": {"secret": "a-placeholder-for-the-registry-token"}},
+        })
+    );
+    assert_eq!(
+        stored(&world, "billing/dev")["sourceContext"]["git"]["gitAuth"],
+        json!({"basicAuth": {
+            "userName": {"secret": "billing-bot"}, "password": {"secret": "a-placeholder-for-the-git-token"},
+        }})
+    );
+    assert_eq!(run(&world, "billing/prod").status, "succeeded");
+}
+
+#[tokio::test]
+async fn drift() {
+    let (world, ends) = played("drift.yaml").await;
+    let run = run(&world, "network/prod");
+    assert_eq!((run.operation.as_str(), run.status.as_str()), ("detect-drift", "succeeded"));
+    assert_eq!(ends[0].step.as_deref(), Some("4/4 Drift detection"));
+    assert!(world.requests("CreateStack").is_empty());
+
+    // The command in the comment asks once more.
+    let rerun = "deployments.pulumi.com/rerun=2026-01-01";
+    world.kubectl(&["annotate", "--overwrite", "pdep", "network-drift", rerun], None).await;
+    world.ended("network-drift", 2).await;
+    assert_eq!(world.simulator.deployments(&world.stack("network/prod")).len(), 2);
+}
+
+#[tokio::test]
+async fn queue() {
+    let story = story("queue.yaml");
+    let world = world_for(&story).await;
+    let stack = world.stack("cache/prod");
+    world.simulator.add_stack(&stack).unwrap();
+    world.simulator.hold(&stack).unwrap();
+    apply(&world, &story).await;
+    let phases = async || {
+        let deployments = world.api::<Deployment>().list(&ListParams::default()).await.unwrap();
+        let mut phases: Vec<_> = deployments.iter().map(|deployment| deployment.status.as_ref()?.phase).collect();
+        phases.sort_by_key(|phase| *phase == Some(Phase::Running));
+        phases
+    };
+    eventually(LONG, "one is queued while the other runs", async || match phases().await.as_slice() {
+        [Some(Phase::Queued), Some(Phase::Running)] => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    world.simulator.release(&stack).unwrap();
+    for name in ["cache-update", "cache-refresh"] {
+        ended_in(&world, &world.namespace, name).await;
+    }
+    let mut operations: Vec<_> = world.simulator.deployments(&stack).into_iter().map(|run| run.operation).collect();
+    operations.sort();
+    assert_eq!(operations, ["refresh", "update"]);
+}
+
+#[tokio::test]
+async fn access_rules() {
+    let story = story("access-rules.yaml");
+    let world = World::without_operator("access-rules").await;
+    world.start_operator(|options| options.watch_namespaces = vec!["platform".to_owned(), "team-shop".to_owned()]);
+    apply_placed(&world, &story).await;
+    for token in story.tokens() {
+        let literal = format!("--from-literal={}={}", token.key, world.token);
+        let namespace = token.namespace.unwrap();
+        let create = ["create", "secret", "generic", &token.name, "--namespace", &namespace, &literal];
+        world.plane.kubectl(create, None).await.success();
+    }
+    ended_in(&world, "team-shop", "shop-staging-preview").await;
+    let refused = ended_in(&world, "team-shop", "shop-staging-update").await;
+    let ready = find(&refused.conditions, types::READY).unwrap();
+    assert!(ready.message.contains("lets namespace team-shop use the operation update"), "{}", ready.message);
+
+    let run = run(&world, "shop/staging");
+    assert_eq!((run.operation.as_str(), run.status.as_str()), ("preview", "succeeded"));
+    let role = "5c0ee8d1-6d1a-4a1e-9a3c-2f6d3c1b7e90";
+    assert_eq!(run.settings["operationContext"]["role"]["id"], role);
+    assert_eq!(stored(&world, "shop/staging")["operationContext"]["role"]["id"], role);
+}
