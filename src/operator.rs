@@ -1,6 +1,6 @@
 //! Puts the operator together and runs it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use kube::{
@@ -58,8 +58,6 @@ const GRACE: Duration = Duration::from_secs(20);
 pub async fn kube_config() -> Result<Config> {
     let mut config = Config::infer().await.context("no credentials for a cluster: run in one, or set KUBECONFIG")?;
     config.connect_timeout = Some(Duration::from_secs(5));
-    // Watches are ended by the API server after less than this.
-    config.read_timeout = Some(Duration::from_secs(300));
     Ok(config)
 }
 
@@ -87,13 +85,20 @@ fn parts<K: Reconcile>(scopes: &[Scope], wakers: &mut Wakers) -> (Stores<K>, Vec
 /// When it cannot start: no cluster, no key, an address in use.
 pub async fn run(options: Options, config: Config, stop: CancellationToken) -> Result<()> {
     let namespace = config.default_namespace.clone();
-    let kube = Client::try_from(config).context("the Kubernetes client cannot be built")?;
+    // The API server ends a watch after less than its time-out; any other call that is silent for long is lost.
+    let client = |silence| {
+        let mut config = config.clone();
+        config.read_timeout = Some(Duration::from_secs(silence));
+        Client::try_from(config).context("the Kubernetes client cannot be built")
+    };
+    let (kube, watching) = (client(20)?, client(300)?);
     let key = install_key::load_or_create(&kube, &namespace).await?;
     let timings = Timings::at_speed(options.speed);
     let scopes: Vec<Scope> = if options.watch_namespaces.is_empty() {
         vec![Scope::All]
     } else {
-        options.watch_namespaces.iter().cloned().map(Scope::Namespace).collect()
+        // Two controllers for the same objects would step on each other.
+        options.watch_namespaces.iter().cloned().collect::<BTreeSet<_>>().into_iter().map(Scope::Namespace).collect()
     };
 
     let mut wakers = Wakers::default();
@@ -109,6 +114,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         settings,
         deployments,
         sources: SourceVersions::default(),
+        all_known: FirstLists::new(1),
         wakers: Arc::new(wakers),
         connections: Connections::default(),
         observer: Observer::new(ObserverConfig {
@@ -124,6 +130,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         suspend_all: options.suspend_all,
         recorder: Recorder::new(kube.clone(), reporter),
         kube,
+        watching,
         metrics: Arc::clone(&metrics),
     });
 
@@ -152,6 +159,9 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         start(&tasks, settings_parts, &context, &shared, &stop);
         start(&tasks, deployment_parts, &context, &shared, &stop);
         if stop.run_until_cancelled(lists.all()).await.is_some() {
+            runner::link_all(&context, &context.settings);
+            runner::link_all(&context, &context.deployments);
+            context.all_known.done();
             readiness.set();
             info!("ready");
         }
@@ -196,7 +206,8 @@ fn follow_sources(
                 let link = Link::Source { kind, namespace: namespace.to_owned(), name: name.to_owned() };
                 context.wakers.wake_dependents(&link);
             };
-            stop.run_until_cancelled(context.sources.follow(kind, context.kube.clone(), &scope, &lists, changed)).await
+            stop.run_until_cancelled(context.sources.follow(kind, context.watching.clone(), &scope, &lists, changed))
+                .await
         });
     }
 }

@@ -17,8 +17,8 @@ pub enum ConditionStatus {
 }
 
 /// One observation of a resource's state.
-///
-/// Own type instead of the one of k8s-openapi, because the pure stages compare and hash what they work on.
+//
+// Own type instead of the one of k8s-openapi, because the pure stages compare and hash what they work on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {

@@ -19,7 +19,29 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
 /// # Errors
 /// When a CRD cannot be written as YAML, which a test rules out.
 pub fn yaml() -> anyhow::Result<String> {
-    all()?.iter().map(|crd| Ok(format!("---\n{}", serde_saphyr::to_string(crd)?))).collect()
+    let mut stream =
+        String::from("# The custom resources of the Pulumi Deployments operator, as its command `crds` prints them.\n");
+    for crd in all()? {
+        let mut document = serde_json::to_value(crd)?;
+        without_fractions(&mut document);
+        stream.push_str("---\n");
+        stream.push_str(&serde_saphyr::to_string(&document)?);
+    }
+    Ok(stream)
+}
+
+/// Writes the bounds of integers, which k8s-openapi keeps as floating-point numbers, as integers.
+fn without_fractions(node: &mut Value) {
+    match node {
+        Value::Object(fields) => fields.values_mut().for_each(without_fractions),
+        Value::Array(items) => items.iter_mut().for_each(without_fractions),
+        Value::Number(number) => {
+            if let Some(whole) = number.to_string().strip_suffix(".0").and_then(|whole| whole.parse::<i64>().ok()) {
+                *number = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// Takes out what the schema generator puts in for Rust's sake and Kubernetes has no use for:

@@ -61,9 +61,11 @@ pub struct DeploymentSpec {
     /// The target stack itself, when its settings are not managed here. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<StackRef>,
-    /// The Pulumi operation to run.
+    /// The Pulumi operation to run. `update`: bring the stack to what its program says. `preview`: say what an update
+    /// would do. `destroy`: delete all of the stack's resources. `refresh`: bring the stack's state to what is really
+    /// there. `detect-drift`: compare the two. `remediate-drift`: bring what is really there back to the stack's state.
     pub operation: Operation,
-    /// Whether the run starts from the stack's stored settings (`true`) or only from `settings`.
+    /// Whether the run starts from the stack's stored settings (`true`) or only from `settings` (`false`). Default: `true`.
     #[serde(default = "default_true")]
     pub inherit_settings: bool,
     /// Settings for this run only, merged over the stored ones.
@@ -73,23 +75,27 @@ pub struct DeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub rerun: Option<String>,
-    /// `true`: nothing new is started; a run that is under way is followed to its end.
+    /// `true`: nothing new is started; a run that is under way is followed to its end. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
     /// How long a request must stay unchanged, together with the settings and sources that it uses, before it runs. Default: `5s`.
     #[serde(default = "default_settle")]
     pub settle: Duration,
-    /// What happens to a run that is under way when a new request comes.
+    /// What happens to a run that is under way when a new request comes. `Wait`: the request waits for its end.
+    /// `CancelQueued`: it is canceled if it is still queued, and waited for if it runs. `Cancel`: it is canceled, which can
+    /// leave a stack inconsistent when Pulumi is at work. Default: `CancelQueued`.
     #[serde(default)]
     pub supersede: Supersede,
-    /// What happens to a run that is under way when this resource is deleted.
+    /// What happens to a run that is under way when this resource is deleted. `Orphan`: it goes on by itself.
+    /// `CancelQueued`: it is canceled if it is still queued, and goes on by itself if it runs. `Cancel`: it is canceled and
+    /// its end waited for, which can leave a stack inconsistent when Pulumi is at work. Default: `CancelQueued`.
     #[serde(default)]
     pub deletion_policy: RunDeletionPolicy,
-    /// How many earlier runs status remembers. Default: 10.
+    /// How many earlier runs status remembers. Default: `10`.
     #[serde(default = "default_history_limit")]
     #[schemars(range(min = 0, max = 50))]
     pub history_limit: u32,
-    /// How many of the failed step's last log lines status shows, with every known secret value redacted. Default: 10.
+    /// How many of the failed step's last log lines status shows, with every known secret value redacted. Default: `10`.
     #[serde(default = "default_failure_log_lines")]
     #[schemars(range(min = 0, max = 50))]
     pub failure_log_lines: u32,
@@ -320,6 +326,9 @@ pub struct Intent {
     /// The service's clock, as last seen before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_date: Option<Time>,
+    /// Digest of the versions of all Secrets that the run's log may show values of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<String>,
 }
 
 /// The service's refusal of a request.
@@ -344,6 +353,10 @@ pub struct Run {
     pub attempt: u32,
     /// Carried by the run as the name of an environment variable.
     pub nonce: String,
+    /// Digest of the versions of all Secrets that the run's log may show values of. When they have moved since, the
+    /// values to redact are not known any more, and no log is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<String>,
     /// The operation.
     pub operation: Operation,
     /// The stack.

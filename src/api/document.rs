@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Duration,
-    reference::{ConfigMapKeyRef, Refused, SecretKeyRef, SecretSource},
+    reference::{ConfigMapKeyRef, KEY_RULE, Refused, SecretKeyRef, SecretSource},
 };
 
 /// Deployment settings, as far as they are declared. What is absent is left alone.
@@ -92,7 +92,10 @@ pub struct SourceContext {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.branch) && size(self.branch) > 0, has(self.commit) && size(self.commit) > 0, has(self.tag) && size(self.tag) > 0].filter(x, x).size() <= 1")
-        .message("branch, commit and tag exclude each other: write exactly one of them")
+        .message("branch, commit and tag exclude each other: write exactly one of them"),
+    // On the parent, because of a field the message of a refusal shows the value.
+    validation = Rule::new("!has(self.repoURL) || !self.repoURL.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')").field_path(".repoURL")
+        .message("leave user, password and token out of the URL: write gitAuth, which takes them from a Secret in this namespace")
 )]
 pub struct Git {
     /// URL of the repository. Leave it out when `gitHub.repository` is given.
@@ -135,6 +138,7 @@ pub struct GitAuth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,
     /// A personal access token of the git server.
+    #[x_kube(validation = Rule::new(KEY_RULE).message("write which key of the Secret holds the token: secretKeyRef: {name, key}"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<SecretSource>,
 }
@@ -201,15 +205,21 @@ pub struct OperationContext {
     validation = Rule::new("has(self.value) != has(self.valueFrom)")
         .message("write exactly one of value and valueFrom"),
     validation = Rule::new("!(self.name in ['PULUMI_ACCESS_TOKEN', 'PULUMI_BACKEND_URL', 'PULUMI_CI_BUILD_URL', 'PULUMI_CI_SYSTEM', 'PULUMI_CI_BUILD_NUMBER', 'PULUMI_CI_BUILD_ID'])")
-        .message("this name is reserved: Pulumi Deployments sets PULUMI_ACCESS_TOKEN, PULUMI_BACKEND_URL and PULUMI_CI_… itself and would overwrite it; choose another name")
+        .message("this name is reserved: Pulumi Deployments sets PULUMI_ACCESS_TOKEN, PULUMI_BACKEND_URL and PULUMI_CI_… itself and would overwrite it; choose another name"),
+    validation = Rule::new("!self.name.startsWith('PULUMI_DEPLOYMENTS_OPERATOR_')")
+        .message("names that begin with PULUMI_DEPLOYMENTS_OPERATOR_ are reserved: the operator finds its own runs by them; choose another name")
 )]
 pub struct EnvironmentVariable {
     /// Name of the variable.
-    #[schemars(length(min = 1, max = 256), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z_][A-Za-z0-9_]*$')").message("write a name of letters, digits and '_' that does not begin with a digit"))]
     pub name: String,
     /// A plain value. Anyone who may read this resource can read it.
+    //
+    // A string, whose "unknown fields" are to be preserved: the API's own form of a secret, `value: {secret: …}`, is
+    // then refused for its type. As an unknown field it would be refused with a copy of the whole object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32768))]
+    #[schemars(length(max = 32768), extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub value: Option<String>,
     /// A Secret's or ConfigMap's key that holds the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -231,6 +241,7 @@ pub struct EnvironmentVariable {
 pub struct ValueFrom {
     /// A Secret's key. The value is sent, and kept remotely, as a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("has(self.key)").message("write which key of the Secret holds the value: secretKeyRef: {name, key}"))]
     pub secret_key_ref: Option<SecretKeyRef>,
     /// A ConfigMap's key. The value is sent as a plain one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -344,12 +355,13 @@ pub struct Role {
 }
 
 /// The GitHub integration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GitHub {
     /// Repository with the program, as `owner/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
+    #[x_kube(validation = Rule::new("self == '' || self.matches('^[-A-Za-z0-9_.]+/[-A-Za-z0-9_.]+$')").message("write owner/name, without the server and without .git; a repository elsewhere than in the GitHub integration goes into sourceContext.git.repoURL"))]
     pub repository: Option<String>,
     /// Run an `update` for each commit on the branch. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

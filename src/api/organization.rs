@@ -6,7 +6,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, deployment::Operation, reference::SecretSource};
+use super::{
+    Condition,
+    deployment::Operation,
+    reference::{KEY_RULE, SecretSource},
+};
 
 /// The backend when none is written: Pulumi Cloud itself.
 pub const DEFAULT_BACKEND: &str = "https://api.pulumi.com";
@@ -56,23 +60,28 @@ pub const DEFAULT_BACKEND: &str = "https://api.pulumi.com";
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)")
-        .message("name cannot be changed, added or removed: what runs for the old organization would be lost; create another Organization instead")
+        .message("name cannot be changed, added or removed: what runs for the old organization would be lost; create another Organization instead"),
+    // On the parent, because of a field the message of a refusal shows the value, which may have a password in it.
+    validation = Rule::new("self.backendURL.matches('^https?://[^/?#@]+(/[^?#@]*)?$')").field_path(".backendURL")
+        .message("write the service's base URL, such as https://api.pulumi.com, without user, password, query or fragment; the token goes into accessToken")
 )]
 pub struct OrganizationSpec {
     /// Name of the organization in Pulumi Cloud. Default: `metadata.name`. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 100), regex(pattern = "^[-A-Za-z0-9_]+$"))]
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(validation = Rule::new("self.matches('^[-A-Za-z0-9_]+$')").message("write the organization's name alone, of letters, digits, '-' and '_'"))]
     pub name: Option<String>,
-    /// Base URL of the service. It must be on the operator's `--allowed-backend` list.
+    /// Base URL of the service. It must be on the operator's `--allowed-backend` list. Default: `https://api.pulumi.com`.
     #[serde(rename = "backendURL", default = "default_backend")]
-    #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://[^/?#@]+(/[^?#]*)?$"))]
+    #[schemars(length(min = 1, max = 2048))]
     pub backend_url: String,
     /// The access token that every call for this organization carries.
+    #[x_kube(validation = Rule::new(KEY_RULE).message("write which key of the Secret holds the access token: secretKeyRef: {name, key}"))]
     pub access_token: SecretSource,
     /// Pause (`true`) or resume (`false`) deployments organization-wide. Absent: left alone. Needs an organization admin's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// `true`: the operator writes nothing remotely for any resource that uses this organization; observing goes on.
+    /// `true`: the operator writes nothing remotely for any resource that uses this organization; observing goes on. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
     /// Who may use this organization for what; a use that any rule allows is allowed. Absent: this namespace, everything. `[]`: nobody.
@@ -148,12 +157,17 @@ pub struct LabelSelector {
 }
 
 /// One requirement on a label.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)")
+        .message("In and NotIn need values; Exists and DoesNotExist have none")
+)]
 pub struct LabelRequirement {
     /// The label's key.
     #[schemars(length(min = 1, max = 317))]
     pub key: String,
-    /// How its value must relate to `values`.
+    /// How its value must relate to `values`. `In`: it is one of them. `NotIn`: it is none of them, or the label is
+    /// missing. `Exists`: the label is there. `DoesNotExist`: it is missing.
     pub operator: LabelOperator,
     /// The values, for `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -178,11 +192,11 @@ pub enum LabelOperator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
-    /// Requests per second, on average. Default: 10.
+    /// Requests per second, on average. Default: `10`.
     #[serde(default = "default_rate")]
     #[schemars(range(min = 1, max = 1000))]
     pub requests_per_second: u32,
-    /// Requests that may come at once. Default: 20.
+    /// Requests that may come at once. Default: `20`.
     #[serde(default = "default_burst")]
     #[schemars(range(min = 1, max = 1000))]
     pub burst: u32,

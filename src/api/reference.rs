@@ -77,6 +77,12 @@ pub struct SecretSource {
     pub secret: Option<Refused>,
 }
 
+/// A name of a project or a stack, as Pulumi allows it. What does not match is most often `project/stack` in one.
+pub(super) const NAME_RULE: &str = "self.matches('^[-A-Za-z0-9_.]+$')";
+
+/// A use of a Secret for which no type of Secret has a standard key.
+pub(super) const KEY_RULE: &str = "!has(self.secretKeyRef) || has(self.secretKeyRef.key)";
+
 /// Refers to an `Organization` resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct OrganizationRef {
@@ -91,15 +97,17 @@ pub struct OrganizationRef {
 }
 
 /// A stack in Pulumi Cloud, by way of the `Organization` that it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StackRef {
     /// The `Organization` resource that knows the backend and the token.
     pub organization_ref: OrganizationRef,
     /// Name of the Pulumi project.
-    #[schemars(length(min = 1, max = 100), regex(pattern = "^[-A-Za-z0-9_.]+$"))]
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(validation = Rule::new(NAME_RULE).message("write the project's name alone, of letters, digits, '-', '_' and '.'"))]
     pub project: String,
     /// Name of the stack, without organization and project.
-    #[schemars(length(min = 1, max = 100), regex(pattern = "^[-A-Za-z0-9_.]+$"))]
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(validation = Rule::new(NAME_RULE).message("write the stack's name alone, of letters, digits, '-', '_' and '.'; organizationRef and project name the rest"))]
     pub name: String,
 }

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Duration, Time, document::SettingsDocument, reference::StackRef};
+use super::{Condition, Duration, Time, document::SettingsDocument, reference::StackRef, time::DURATION_RULE};
 
 /// What a `StackDeploymentSettings` declares.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -50,7 +50,7 @@ use super::{Condition, Duration, Time, document::SettingsDocument, reference::St
 pub struct StackDeploymentSettingsSpec {
     /// The stack. Cannot be changed.
     pub stack: StackRef,
-    /// `true`: create the stack when it does not exist. `false`: wait for it.
+    /// `true`: create the stack when it does not exist. `false`: wait for it. Default: `false`.
     #[serde(default)]
     pub create_stack: bool,
     /// Pause (`true`) or resume (`false`) the stack's deployments. Absent: left alone.
@@ -58,15 +58,17 @@ pub struct StackDeploymentSettingsSpec {
     pub paused: Option<bool>,
     /// How often the remote settings are compared with these. Default: `1h`.
     #[serde(default = "default_interval")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('10s')").message("interval must be at least 10s: changes made here are pushed at once, the interval is only for changes made elsewhere"))]
+    #[x_kube(validation = Rule::new(format!("!{DURATION_RULE} || duration(self) >= duration('10s')")).message("interval must be at least 10s: changes made here are pushed at once, the interval is only for changes made elsewhere"))]
     pub interval: Duration,
     /// What happens to fields that are set remotely and neither declared here nor ever set by this resource.
+    /// `Keep`: they are left alone. `Remove`: they are removed. Default: `Keep`.
     #[serde(default)]
     pub unmanaged: Unmanaged,
-    /// What happens remotely when this resource is deleted.
+    /// What happens remotely when this resource is deleted. `Clear`: what it set is unset, and when nothing else is left
+    /// the settings are deleted. `Retain`: everything stays as it is. Default: `Clear`.
     #[serde(default)]
     pub deletion_policy: SettingsDeletionPolicy,
-    /// The settings. What is absent is left as it is remotely; an empty value (`""`, `[]`, `{}`) means: must be unset.
+    /// The settings. What is absent is left as it is remotely; an empty value (`""`, `[]`, `{}`) means: must be unset. Default: `{}`.
     #[serde(default)]
     pub settings: SettingsDocument,
 }

@@ -67,8 +67,13 @@ impl JsonSchema for Time {
     }
 }
 
-/// Gateway API's pattern for a duration.
-const DURATION_PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+/// Accepts what Gateway API's pattern for a duration accepts.
+///
+/// A rule and not a pattern, because of a pattern that does not match a user would see the pattern only.
+pub(super) const DURATION_RULE: &str = "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$')";
+
+/// What a user reads who wrote something else.
+const DURATION_MESSAGE: &str = "write a duration with the units h, m, s or ms, such as 90s or 1h30m (a day is 24h)";
 
 /// A duration such as `90s`, `1h30m` or `500ms`, in the form that Gateway API fixed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +139,11 @@ impl JsonSchema for Duration {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 40})
+        json_schema!({
+            "type": "string",
+            "maxLength": 40,
+            "x-kubernetes-validations": [{"rule": DURATION_RULE, "message": DURATION_MESSAGE}],
+        })
     }
 }
 

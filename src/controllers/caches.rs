@@ -114,6 +114,16 @@ impl FirstLists {
     }
 }
 
+/// Whether a watch may not be made. One namespace that cannot be read must not keep all others waiting.
+#[must_use]
+pub fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        _ => false,
+    }
+}
+
 /// An object that is kept in a store.
 pub trait Cached {
     /// Drops the large parts of its status that no decision on the stored object needs.
@@ -250,7 +260,10 @@ impl SourceVersions {
         while let Some(event) = stream.next().await {
             let (object, version) = match event {
                 Err(error) => {
-                    warn!(?kind, %error, "watch failed and is started again");
+                    warn!(?kind, ?scope, %error, "watch failed and is started again");
+                    if is_forbidden(&error) && std::mem::take(&mut is_first) {
+                        first_lists.done();
+                    }
                     continue;
                 }
                 Ok(Event::Init) => {

@@ -15,6 +15,19 @@ use crate::api::{
 /// Reason of `Reconciling` while something is tried again.
 pub const PROGRESSING_WITH_RETRY: &str = "ProgressingWithRetry";
 
+/// The condition that says that a pause could not be applied. It is there only then.
+pub const PAUSE_APPLIED: &str = "PauseApplied";
+
+/// Says whether a pause could be applied: a right that is missing for it does not take the rest down.
+pub fn set_pause_applied(conditions: &mut Vec<Condition>, failed: Option<&Standing>, generation: i64, now: Time) {
+    match failed.map(Standing::words) {
+        Some(Words { reason, message }) => {
+            set(conditions, condition(PAUSE_APPLIED, ConditionStatus::False, reason, message, generation, now));
+        }
+        None => remove(conditions, PAUSE_APPLIED),
+    }
+}
+
 /// Where a resource stands, in kstatus' terms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
@@ -26,6 +39,16 @@ pub enum Standing {
     Retrying(Words),
     /// Only a person can get it further.
     Stalled(Words),
+}
+
+impl Standing {
+    /// Why.
+    #[must_use]
+    pub const fn words(&self) -> &Words {
+        match self {
+            Self::Done(words) | Self::InProgress(words) | Self::Retrying(words) | Self::Stalled(words) => words,
+        }
+    }
 }
 
 /// Reason and message of a condition.

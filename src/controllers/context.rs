@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::{
     Error,
     access::{self, Use, Verdict},
-    caches::{SourceVersions, Stores},
+    caches::{FirstLists, SourceVersions, Stores},
     connections::{Connection, Connections},
     digest::InstallKey,
     links::Resource,
@@ -37,6 +37,8 @@ use crate::{
 pub struct Context {
     /// The Kubernetes API.
     pub kube: Client,
+    /// The Kubernetes API, for watches, which are silent for minutes.
+    pub watching: Client,
     /// Organizations as last seen.
     pub organizations: Stores<Organization>,
     /// Settings as last seen.
@@ -45,6 +47,8 @@ pub struct Context {
     pub deployments: Stores<Deployment>,
     /// Versions of Secrets and ConfigMaps as last seen.
     pub sources: SourceVersions,
+    /// Nothing is decided before all that is watched has been read once, and it is known who depends on what.
+    pub all_known: FirstLists,
     /// Wakes resources.
     pub wakers: Arc<Wakers>,
     /// Ways to the organizations.
@@ -86,6 +90,8 @@ pub struct Timings {
     pub observe_fast: Duration,
     /// How often the observer looks while everything is queued.
     pub observe_slow: Duration,
+    /// How far apart two misses of a run must be to count as two.
+    pub miss: Duration,
     /// When finalizers that cannot reach the service any more give up in a terminating namespace.
     pub give_up_finalizing: Duration,
 }
@@ -103,6 +109,7 @@ impl Timings {
             resync: seconds(300.0),
             observe_fast: seconds(2.0),
             observe_slow: seconds(10.0),
+            miss: seconds(30.0),
             give_up_finalizing: seconds(600.0),
         }
     }

@@ -21,6 +21,7 @@ struct Remembered {
     recoveries: HashMap<String, Recovery>,
     never_sent: HashSet<String>,
     cancels: HashSet<String>,
+    misses: HashMap<String, (u32, Instant)>,
     versions: HashMap<String, u64>,
 }
 
@@ -44,6 +45,11 @@ impl Memory {
         let count = memory.failures.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
         *count
+    }
+
+    /// How many failures there were in a row.
+    pub fn failures(&self, uid: &str) -> u32 {
+        self.lock().failures.get(uid).copied().unwrap_or(0)
     }
 
     /// Ends a row of failures.
@@ -111,11 +117,6 @@ impl Memory {
         self.lock().never_sent.insert(nonce.to_owned());
     }
 
-    /// The create with this nonce is about to be sent.
-    pub fn sending(&self, nonce: &str) {
-        self.lock().never_sent.remove(nonce);
-    }
-
     /// Whether the create with this nonce is known not to have happened.
     pub fn is_never_sent(&self, nonce: &str) -> bool {
         self.lock().never_sent.contains(nonce)
@@ -138,16 +139,14 @@ impl Memory {
         self.lock().cancels.insert(run.to_owned());
     }
 
-    /// The highest version seen of a stack's deployments. `stack` names backend and stack.
+    /// The version of a stack's deployments that was created last. `stack` names backend and stack.
     pub fn latest_version(&self, stack: &str) -> Option<u64> {
         self.lock().versions.get(stack).copied()
     }
 
     /// Notes a version of a stack's deployments.
     pub fn saw_version(&self, stack: &str, version: u64) {
-        let mut memory = self.lock();
-        let latest = memory.versions.entry(stack.to_owned()).or_default();
-        *latest = version.max(*latest);
+        self.lock().versions.insert(stack.to_owned(), version);
     }
 
     /// A resource is gone.
@@ -159,8 +158,26 @@ impl Memory {
         memory.nudged.remove(uid);
     }
 
+    /// Counts that a run is missing, at most once in `apart`: a lagging replica, or a right that is lost for a moment,
+    /// looks the same as a run that is gone.
+    pub fn missed(&self, run: &str, apart: Duration) -> u32 {
+        let mut memory = self.lock();
+        let (count, last) = memory.misses.entry(run.to_owned()).or_insert_with(|| (1, Instant::now()));
+        if last.elapsed() >= apart {
+            (*count, *last) = (*count + 1, Instant::now());
+        }
+        *count
+    }
+
+    /// The run is there.
+    pub fn seen(&self, run: &str) {
+        self.lock().misses.remove(run);
+    }
+
     /// A run is over.
     pub fn forget_run(&self, run: &str) {
-        self.lock().cancels.remove(run);
+        let mut memory = self.lock();
+        memory.misses.remove(run);
+        memory.cancels.remove(run);
     }
 }

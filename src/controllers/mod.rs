@@ -11,7 +11,7 @@
 //! | who looks again when something changes? | [`links`], [`wake`] |
 //! | how do conditions, digests, patches come about? | [`conditions`], [`digest`], [`patch`] |
 //! | who may use an organization? | [`access`] |
-//! | how does `spec.settings` become a wire document? | [`document`], [`sources`] |
+//! | how does `spec.settings` become a wire document? | [`document`], [`one_of`], [`sources`] |
 //! | what follows from a failed call? | [`requeue`] |
 //! | how is anything written? | [`mod@write`] |
 //! | how does a controller run? | [`runner`] |
@@ -26,6 +26,7 @@ pub mod digest;
 pub mod document;
 pub mod links;
 pub mod memory;
+pub mod one_of;
 pub mod organization;
 pub mod patch;
 pub mod requeue;
@@ -34,6 +35,9 @@ pub mod settings;
 pub mod sources;
 pub mod wake;
 pub mod write;
+
+#[cfg(test)]
+mod kstatus;
 
 pub use context::Context;
 

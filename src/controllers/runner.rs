@@ -1,6 +1,11 @@
 //! Runs a controller: kube's own, with the watch shared, panics caught, and one bound on concurrency for all.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt, StreamExt};
 use kube::{
@@ -20,7 +25,7 @@ use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::{
     Context, Error,
-    caches::{self, Cached, FirstLists, Scope},
+    caches::{self, Cached, FirstLists, Scope, Stores},
     links::{Kind, Link, Resource},
     requeue::backoff,
     wake::object_ref,
@@ -34,6 +39,9 @@ pub trait Reconcile: Object + Cached {
 
     /// What of an object matters to others: when it changes, those that depend on the object look again.
     fn relevance(&self) -> String;
+
+    /// What the object depends on, as far as the caches tell.
+    fn links(&self, context: &Context) -> HashSet<Link>;
 
     /// Forgets what this process keeps about an object that is gone, however it went.
     fn forget(&self, context: &Context) {
@@ -60,14 +68,18 @@ pub async fn run<K: Reconcile>(
     let mut told = HashMap::new();
     let mut is_first = true;
     let observing = Arc::clone(&context);
-    let objects = caches::watch::<K>(context.kube.clone(), &scope)
+    let objects = caches::watch::<K>(context.watching.clone(), &scope)
         .reflect(writer)
         .inspect(move |event| {
-            if let Ok(event) = event {
-                tell(event, &mut told, &observing);
-                if matches!(event, Event::InitDone) && std::mem::take(&mut is_first) {
-                    first_lists.done();
+            let is_read = match event {
+                Ok(event) => {
+                    tell(event, &mut told, &observing);
+                    matches!(event, Event::InitDone)
                 }
+                Err(error) => caches::is_forbidden(error),
+            };
+            if is_read && std::mem::take(&mut is_first) {
+                first_lists.done();
             }
         })
         .applied_objects()
@@ -97,15 +109,32 @@ pub async fn run<K: Reconcile>(
         .await;
 }
 
+/// Notes again what all objects depend on: when the first of them were read, the others were not known yet.
+pub fn link_all<K: Reconcile>(context: &Context, store: &Stores<K>) {
+    for object in store.filter(|_| true) {
+        let resource = K::KIND.named(object.namespace().unwrap_or_default(), object.name_any());
+        context.wakers.links.set(&resource, object.links(context));
+    }
+}
+
 /// Tells dependents what they want to know, and only that.
-fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, String>, context: &Context) {
+fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, Told>, context: &Context) {
     let resource = |object: &K| K::KIND.named(object.namespace().unwrap_or_default(), object.name_any());
     match event {
-        Event::Init | Event::InitDone => {}
+        Event::Init => told.values_mut().for_each(|told| told.listed = false),
+        Event::InitDone => {
+            // Deletions that happened while nothing was watched are told by their absence.
+            let gone: Vec<_> = told.extract_if(|_, told| !told.listed).map(|(key, _)| key).collect();
+            for key in gone {
+                is_gone(&K::KIND.named(key.namespace.unwrap_or_default(), key.name), context);
+            }
+        }
         Event::InitApply(object) | Event::Apply(object) => {
+            context.wakers.links.set(&resource(object), object.links(context));
             let relevance = object.relevance();
             let key = ObjectRef::from_obj(object);
-            if told.insert(key, relevance.clone()).is_none_or(|before| before != relevance) {
+            let before = told.insert(key, Told { relevance: relevance.clone(), listed: true });
+            if before.is_none_or(|before| before.relevance != relevance) {
                 let resource = resource(object);
                 context.wakers.wake_dependents(&Link::Resource(resource.clone()));
                 wake_deleted(&resource, context);
@@ -113,12 +142,21 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, String>
         }
         Event::Delete(object) => {
             told.remove(&ObjectRef::from_obj(object));
-            let resource = resource(object);
             object.forget(context);
-            context.wakers.wake_dependents(&Link::Resource(resource.clone()));
-            context.wakers.gone(&resource);
+            is_gone(&resource(object), context);
         }
     }
+}
+
+/// What others were told of an object.
+struct Told {
+    relevance: String,
+    listed: bool,
+}
+
+fn is_gone(resource: &Resource, context: &Context) {
+    context.wakers.wake_dependents(&Link::Resource(resource.clone()));
+    context.wakers.gone(resource);
 }
 
 /// An Organization that is being deleted waits for runs to end.
@@ -137,6 +175,7 @@ async fn guarded<K: Reconcile>(
     context: Arc<Context>,
     slots: Arc<Semaphore>,
 ) -> Result<Action, std::convert::Infallible> {
+    context.all_known.all().await;
     let _slot = slots.acquire().await;
     let uid = object.uid().unwrap_or_default();
     let span = info_span!("reconcile", kind = ?K::KIND, namespace = %object.namespace().unwrap_or_default(), name = %object.name_any());

@@ -2,12 +2,14 @@
 
 mod client;
 mod control_plane;
+mod crds;
 mod demo;
 mod deployments;
 mod eventually;
 mod exactly_once;
 mod examples;
 mod organizations;
+mod regressions;
 mod secrecy;
 mod settings;
 mod world;

@@ -2,7 +2,10 @@
 
 use crate::{
     api::{DeploymentSpec, names::NONCE_VARIABLE_PREFIX},
-    controllers::document::{Values, wire},
+    controllers::{
+        document::{Values, wire},
+        one_of::spell_out,
+    },
     pulumi::Node,
 };
 
@@ -10,6 +13,9 @@ use crate::{
 #[must_use]
 pub fn body(spec: &DeploymentSpec, values: &Values, role_id: Option<&str>) -> Node {
     let mut body = spec.settings.as_ref().map_or_else(Node::object, |settings| wire(settings, values));
+    if spec.inherit_settings {
+        spell_out(&mut body);
+    }
     body.insert(&["operation"], spec.operation.as_str());
     body.insert(&["inheritSettings"], spec.inherit_settings);
     if let Some(role_id) = role_id {

@@ -123,16 +123,15 @@ fn owner(deployment: &Deployment, context: &Context) -> Option<Resource> {
         .or_else(|| cached_settings(deployment, context).map(|settings| of(&settings.spec.stack)))
 }
 
-/// Tells the index what this Deployment depends on.
-pub fn link(deployment: &Deployment, context: &Context) {
+/// What the Deployment depends on.
+pub fn links(deployment: &Deployment, context: &Context) -> HashSet<Link> {
     let this = resource(deployment);
     let values = deployment.spec.settings.as_ref().map(references).unwrap_or_default();
     let settings =
         deployment.spec.settings_ref.as_ref().map(|reference| Kind::Settings.named(&this.namespace, &reference.name));
-    let links: HashSet<Link> = sources::links(&values, &this.namespace)
+    sources::links(&values, &this.namespace)
         .chain(settings.into_iter().chain(owner(deployment, context)).map(Link::Resource))
-        .collect();
-    context.wakers.links.set(&this, links);
+        .collect()
 }
 
 /// The way to a recorded target: the record decides, since a reference may be gone or lead elsewhere by now.
@@ -159,7 +158,8 @@ async fn reach(context: &Context, this: &Resource, owner: Option<&Resource>, tar
         return Ok(Way::NotYet);
     }
     Ok(Way::Closed(format!(
-        "no Organization gives this namespace access to {target} at {} any more; this goes on as soon as one does",
+        "no Organization gives this namespace access to {target} at {} any more; this goes on as soon as one does \
+         (deletionPolicy: Orphan lets a resource that is being deleted go at once)",
         target.backend_url
     )))
 }
@@ -184,10 +184,13 @@ fn sight(context: &Context, this: &Resource, run: &Run, connection: &Connection)
         },
     );
     match context.observer.snapshot(&run.id) {
-        Some(sighting) if sighting.missing > 0 => Sighting::Missing(sighting.missing),
-        Some(sighting) => {
-            sighting.run.map_or(Sighting::None, |deployment| Sighting::Seen(Box::new(View::of(&deployment))))
+        Some(sighting) if sighting.missing > 0 => {
+            Sighting::Missing(context.memory.missed(&run.id, context.timings.miss))
         }
+        Some(sighting) => sighting.run.map_or(Sighting::None, |deployment| {
+            context.memory.seen(&run.id);
+            Sighting::Seen(Box::new(View::of(&deployment)))
+        }),
         None => Sighting::None,
     }
 }
@@ -200,12 +203,19 @@ fn recovery(deployment: &Deployment, status: &DeploymentStatus, context: &Contex
     let waited = context.memory.recovery(&intent.nonce).first_seen.elapsed();
     match context.timings.recovery_wait().checked_sub(waited).filter(|remaining| !remaining.is_zero()) {
         Some(remaining) => Recovery::Wait(remaining),
-        None => match deployment.annotations().get(RESOLVE_CREATE).map(String::as_str) {
+        None => match deployment.annotations().get(RESOLVE_CREATE).filter(|_| asked_for(status)).map(String::as_str) {
             Some("retry") => Recovery::DeclaredLost,
             Some(id) => Recovery::Named(id.to_owned()),
             None => Recovery::Look,
         },
     }
+}
+
+/// A person's word counts only after a search has failed: one that was left from an earlier create would repeat this
+/// one blindly.
+fn asked_for(status: &DeploymentStatus) -> bool {
+    let unknown = format!("{:?}", Reason::CreateOutcomeUnknown);
+    find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == unknown)
 }
 
 /// What stands between a new request and its run, nearest first.
@@ -382,6 +392,6 @@ pub fn is_quiescent(deployment: &Deployment) -> bool {
         && status.last_handled_reconcile_at.as_ref() == deployment.annotations().get(REQUESTED_AT)
         && status.intent.is_none()
         && find(&status.conditions, types::RECONCILING).is_none()
-        && status.run.as_ref().is_none_or(|run| run.result.is_some())
+        && status.run.as_ref().is_none_or(|run| run.result.is_some() && run.result == status.phase)
         && status.request.as_ref().is_some_and(|handled| handled.digest == request::digest(deployment))
 }

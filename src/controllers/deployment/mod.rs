@@ -6,9 +6,10 @@ mod gather;
 mod mirror;
 mod plan;
 mod request;
+mod secrets;
 mod status;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::debug;
@@ -16,7 +17,7 @@ use tracing::debug;
 use super::{
     Context, Error,
     caches::Cached,
-    links::Kind,
+    links::{Kind, Link},
     runner::Reconcile,
     write::{self, Object},
 };
@@ -53,13 +54,17 @@ impl Reconcile for Deployment {
         format!("{:?} {:?} {ready:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
     }
 
+    fn links(&self, context: &Context) -> HashSet<Link> {
+        gather::links(self, context)
+    }
+
     fn forget(&self, context: &Context) {
         context.memory.forget(&self.uid().unwrap_or_default());
         act::forget_run(self, context);
     }
 
     async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
-        gather::link(&self, &context);
+        context.wakers.links.set(&gather::resource(&self), gather::links(&self, &context));
         if gather::is_quiescent(&self) {
             return Ok(Action::await_change());
         }

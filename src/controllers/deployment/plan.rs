@@ -14,7 +14,7 @@ use crate::{
 
 use super::mirror::Stage;
 
-/// Sightings in a row without the run, by an accepted token, before it counts as gone.
+/// Misses in a row, by an accepted token and each well after the one before, that make a run count as gone.
 const MISSES: u32 = 3;
 
 /// All that the decision looks at.
@@ -116,7 +116,7 @@ pub enum Sighting {
     None,
     /// It was seen.
     Seen(Box<View>),
-    /// The service says, this often in a row, that there is no such run.
+    /// The service says, this often in a row and each time well after the one before, that there is no such run.
     Missing(u32),
 }
 
@@ -223,7 +223,7 @@ fn unresolved(inputs: &Inputs, intent: &Intent) -> Plan {
         return Plan::Release;
     }
     if let Some(hold) = hold(inputs) {
-        return hold;
+        return if inputs.deletion == Some(RunDeletionPolicy::Orphan) { Plan::Release } else { hold };
     }
     match &inputs.recovery {
         Recovery::Wait(remaining) => Plan::AwaitOutcome(*remaining),
@@ -286,8 +286,9 @@ fn active_run(inputs: &Inputs, run: &Run, is_new: bool) -> Plan {
         None => None,
     };
     match wanted {
+        // It may have begun since that was decided: only one policy asks for the cancel of what runs.
         Some(reason) if !inputs.cancel_sent && !inputs.suspended => {
-            Plan::Cancel { reason, only_queued: run.cancel.is_none() && inputs.supersede == Supersede::CancelQueued }
+            Plan::Cancel { reason, only_queued: inputs.supersede != Supersede::Cancel }
         }
         _ => follow(inputs),
     }
@@ -329,8 +330,11 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
             view.result(run.cancel.is_some()).map(|result| conclude(result, Some((**view).clone())))
         }
         // The service forgets a run that is canceled while it waits in the queue.
-        Sighting::Missing(_) if run.cancel.is_some() => Some(conclude(Phase::Canceled, None)),
-        Sighting::Missing(times) => (*times >= MISSES).then(|| conclude(Phase::Failed, None)),
+        Sighting::Missing(times) => {
+            let was_canceled = run.cancel.is_some();
+            let is_gone = *times >= MISSES || (was_canceled && run.started_at.is_none());
+            is_gone.then(|| conclude(if was_canceled { Phase::Canceled } else { Phase::Failed }, None))
+        }
     }
 }
 
@@ -356,3 +360,6 @@ fn suspended(what: &str) -> Words {
         format!("nothing is written remotely while spec.suspend of the Organization or --suspend-all holds: {what}"),
     )
 }
+
+#[cfg(test)]
+pub(super) mod tests;

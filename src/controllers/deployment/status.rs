@@ -74,21 +74,25 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     let standing = match outcome {
         Outcome::Released | Outcome::Held => return next,
         // The request has been handled; whatever waited since is as if it had never been asked for.
-        Outcome::Nothing => {
-            let Some((run, result)) = next.run.as_ref().and_then(|run| Some((run, run.result?))) else { return next };
-            let gone = result == Phase::Failed && run.status != "failed";
-            next.phase = Some(result);
-            ended(&next, result, gone)
-        }
+        Outcome::Nothing => match next.run.as_ref().map(|run| run.result) {
+            Some(Some(result)) => {
+                next.phase = Some(result);
+                ended(&next, result)
+            }
+            Some(None) => return next,
+            // Only what was taken over is handled without a run.
+            None => {
+                next.phase = None;
+                adopted()
+            }
+        },
         Outcome::Adopted(Adoption::Restored(request)) => {
             next.uid = Some(inputs.uid.clone());
             next.request = Some(request.clone());
             next.intent = None;
             next.run = next.run.filter(|run| run.result.is_some());
-            Standing::Done(Words::new(
-                Reason::Adopted,
-                "this status belongs to an earlier object of this name (a restored backup): its request counts as handled, nothing is run",
-            ))
+            next.phase = next.run.as_ref().and_then(|run| run.result);
+            adopted()
         }
         Outcome::Adopted(Adoption::Redigested(request)) => {
             next.request = Some(request.clone());
@@ -97,7 +101,9 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         Outcome::Waiting(words) => pending(&mut next, Standing::InProgress(words.clone())),
         Outcome::Refused(words) => pending(&mut next, Standing::Stalled(words.clone())),
         Outcome::Settling(_) => pending(&mut next, on_its_way(Reason::Settling, SETTLING)),
-        Outcome::AwaitingBudget => Standing::Retrying(Words::new(Reason::AwaitingBudget, AWAITING_BUDGET)),
+        Outcome::AwaitingBudget => {
+            pending(&mut next, Standing::Retrying(Words::new(Reason::AwaitingBudget, AWAITING_BUDGET)))
+        }
         Outcome::CreatePending(_) => pending(&mut next, on_its_way(Reason::CreatePending, CREATE_PENDING)),
         Outcome::CreateUnknown { why, needs_person } => pending(&mut next, unknown(why, *needs_person)),
         Outcome::StackMissing(stack) => {
@@ -132,14 +138,19 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                 run.result = Some(*result);
                 run.failure.clone_from(failure);
             }
-            next.phase = Some(*result);
-            ended(&next, *result, view.is_none())
+            if next.request.as_ref().is_some_and(|handled| handled.digest != inputs.request) {
+                // The end is that of an earlier request; this one has not run.
+                pending(
+                    &mut next,
+                    on_its_way(Reason::Settling, "the run of the request before has ended; this one is next"),
+                )
+            } else {
+                next.phase = Some(*result);
+                ended(&next, *result)
+            }
         }
         Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => {
-            if next.phase.is_none() {
-                next.phase = Some(Phase::Pending);
-            }
-            standing.clone()
+            pending(&mut next, standing.clone())
         }
     };
     next.step = next.run.as_ref().filter(|_| next.phase != Some(Phase::Pending)).and_then(step_column);
@@ -192,7 +203,14 @@ fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
     Standing::InProgress(Words::new(reason, message))
 }
 
-fn ended(next: &DeploymentStatus, result: Phase, gone: bool) -> Standing {
+fn adopted() -> Standing {
+    Standing::Done(Words::new(
+        Reason::Adopted,
+        "this status belongs to an earlier object of this name (a restored backup): its request counts as handled, nothing is run",
+    ))
+}
+
+fn ended(next: &DeploymentStatus, result: Phase) -> Standing {
     let Some(run) = &next.run else { return Standing::Done(Words::new(result, "")) };
     let name = name(run);
     let step = run.failure.as_ref().and_then(|failure| failure.step.as_deref());
@@ -208,7 +226,8 @@ fn ended(next: &DeploymentStatus, result: Phase, gone: bool) -> Standing {
                 "{name} was skipped by the service: a newer one took its place, or it waited too long; set spec.rerun to run it again"
             ),
         )),
-        _ if gone => Standing::Stalled(Words::new(
+        // It ended without ever having been seen to.
+        _ if run.status != "failed" => Standing::Stalled(Words::new(
             Reason::RunDisappeared,
             format!(
                 "the service does not know {name} any more (somebody canceled it while it was queued, or its stack is gone); set spec.rerun to run it again"
@@ -243,9 +262,6 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let mut happenings = vec![];
     let id = |status: &DeploymentStatus| status.run.as_ref().map(|run| run.id.clone());
     let result = |status: &DeploymentStatus| status.run.as_ref().and_then(|run| run.result);
-    let ready = |status: &DeploymentStatus| {
-        find(&status.conditions, types::READY).map(|ready| (ready.reason.clone(), ready.message.clone()))
-    };
     if let Some(run) = new.run.as_ref().filter(|run| Some(&run.id) != id(old).as_ref()) {
         happenings.push(Happening {
             warning: false,
@@ -254,8 +270,10 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
             note: format!("triggered {}", name(run)),
         });
     }
-    let note = ready(new).map(|(_, message)| message).unwrap_or_default();
-    match result(new).filter(|ended| Some(*ended) != result(old) || id(old) != id(new)) {
+    let end = result(new).filter(|ended| Some(*ended) != result(old) || id(old) != id(new));
+    // Not what the condition says: that may speak of the next request already.
+    let note = end.map(|result| ended(new, result).words().message.clone()).unwrap_or_default();
+    match end {
         Some(Phase::Succeeded) => {
             happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });
         }
@@ -280,3 +298,6 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     }
     happenings
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,14 @@ use super::plan::{Inputs, Look, Seen, Token};
 use crate::{
     api::{
         Organization,
+        condition::{find, types},
         names::REQUESTED_AT,
         organization::{DeploymentCounts, TokenUser},
         settings::SourceKind,
     },
     controllers::{
         Context, Error,
+        conditions::PAUSE_APPLIED,
         connections::Connection,
         document::{FoundValue, ValueRef},
         links::{Kind, Link, Resource},
@@ -85,23 +87,32 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
     Ok((inputs, Some(permit)))
 }
 
+fn token_reference(organization: &Organization) -> Option<ValueRef> {
+    let reference = organization.spec.access_token.secret_key_ref.as_ref()?;
+    Some(ValueRef {
+        kind: SourceKind::Secret,
+        name: reference.name.clone(),
+        key: Some(reference.key.clone().unwrap_or_else(|| "accessToken".to_owned())),
+        standard_key: None,
+    })
+}
+
+/// What the Organization depends on.
+pub fn links(organization: &Organization) -> HashSet<Link> {
+    let references = token_reference(organization).into_iter().collect();
+    sources::links(&references, &organization.namespace().unwrap_or_default()).collect()
+}
+
 /// The access token, live; or a sentence that says what is missing.
 async fn read_token(
     organization: &Organization,
     context: &Context,
     this: &Resource,
 ) -> Result<Result<SecretValue, String>, Error> {
-    let Some(reference) = &organization.spec.access_token.secret_key_ref else {
+    let Some(reference) = token_reference(organization) else {
         return Ok(Err("spec.accessToken names no Secret; write secretKeyRef: {name, key}".to_owned()));
     };
-    let reference = ValueRef {
-        kind: SourceKind::Secret,
-        name: reference.name.clone(),
-        key: Some(reference.key.clone().unwrap_or_else(|| "accessToken".to_owned())),
-        standard_key: None,
-    };
     let references = BTreeSet::from([reference.clone()]);
-    context.wakers.links.set(this, sources::links(&references, &this.namespace).collect::<HashSet<Link>>());
     let mut found = sources::read(&context.kube, &context.key, &this.namespace, &references).await?;
     Ok(match found.values.remove(&reference) {
         Some(FoundValue::Secret(token)) => Ok(token),
@@ -123,9 +134,9 @@ fn connect(
     let limit = organization.spec.rate_limit.unwrap_or_default();
     let rate = Rate { per_second: f64::from(limit.requests_per_second), burst: limit.burst };
     let governor = context.connections.governor(&inputs.backend, &token, &key, rate);
-    if let Some(current) =
-        context.connections.get(&key).filter(|current| current.token == token && current.backend == inputs.backend)
-    {
+    if let Some(current) = context.connections.get(&key).filter(|current| {
+        current.token == token && current.backend == inputs.backend && current.organization == inputs.name
+    }) {
         return Ok(current);
     }
     let client = Client::new(ClientConfig {
@@ -134,6 +145,7 @@ fn connect(
         timeouts: Timeouts { total: context.timings.request, ..Timeouts::default() },
         governor: governor.clone(),
     })?;
+    governor.on_rejection(&key, context.wakers.callback(this.clone()));
     Ok(context.connections.put(Connection {
         key,
         organization: inputs.name.clone(),
@@ -156,7 +168,13 @@ fn is_due(organization: &Organization, context: &Context, inputs: &Inputs, conne
     let now = jiff::Timestamp::now().as_second();
     let waited = now - context.memory.last_checked(&uid, now)
         >= i64::try_from(context.timings.resync.as_secs()).unwrap_or(i64::MAX);
+    // What did not succeed is looked at again, and a rejected token at once.
+    let unfinished = status.is_none_or(|status| {
+        find(&status.conditions, types::RECONCILING).is_some() || find(&status.conditions, PAUSE_APPLIED).is_some()
+    });
     !connection.is_accepted()
+        || connection.governor.snapshot().gate == Gate::Rejected
+        || (unfinished && !inputs.suspended)
         || waited
         || status.and_then(|status| status.observed_generation) != Some(inputs.generation)
         || status.and_then(|status| status.last_handled_reconcile_at.clone()) != inputs.requested_at

@@ -5,7 +5,7 @@ mod gather;
 mod plan;
 mod status;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::debug;
@@ -13,7 +13,7 @@ use tracing::debug;
 use super::{
     Context, Error,
     caches::Cached,
-    links::Kind,
+    links::{Kind, Link},
     runner::Reconcile,
     write::{self, Object},
 };
@@ -34,6 +34,10 @@ impl Reconcile for Organization {
 
     fn relevance(&self) -> String {
         format!("{:?} {:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+    }
+
+    fn links(&self, _: &Context) -> HashSet<Link> {
+        gather::links(self)
     }
 
     fn forget(&self, context: &Context) {

@@ -7,7 +7,7 @@ use crate::{
         condition::{find, types},
     },
     controllers::{
-        conditions::{Standing, Words, condition, remove, set, set_standing},
+        conditions::{Standing, Words, set_pause_applied, set_standing},
         context::Happening,
         requeue::Consequence,
     },
@@ -29,9 +29,6 @@ pub enum Reason {
     /// The request budget has no room.
     AwaitingBudget,
 }
-
-/// The condition that says whether `spec.paused` was applied.
-pub const PAUSE_APPLIED: &str = "PauseApplied";
 
 /// The new status.
 #[must_use]
@@ -62,23 +59,8 @@ pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now:
             next.paused = Some(seen.paused);
             next.concurrency = seen.concurrency;
             next.deployment_counts = Some(seen.counts);
-            match pause {
-                Some(Err(failed)) => {
-                    let words = words(&failed.standing);
-                    set(
-                        &mut next.conditions,
-                        condition(
-                            PAUSE_APPLIED,
-                            ConditionStatus::False,
-                            &words.reason,
-                            &words.message,
-                            inputs.generation,
-                            now,
-                        ),
-                    );
-                }
-                Some(Ok(_)) | None => remove(&mut next.conditions, PAUSE_APPLIED),
-            }
+            let failed = pause.as_ref().and_then(|pause| pause.as_ref().err()).map(|failed| &failed.standing);
+            set_pause_applied(&mut next.conditions, failed, inputs.generation, now);
             if inputs.suspended {
                 Standing::InProgress(Words::new(
                     Reason::Suspended,
@@ -96,14 +78,6 @@ pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now:
     next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
     set_standing(&mut next.conditions, &standing, inputs.generation, now);
     next
-}
-
-fn words(standing: &Standing) -> &Words {
-    match standing {
-        Standing::Done(words) | Standing::InProgress(words) | Standing::Retrying(words) | Standing::Stalled(words) => {
-            words
-        }
-    }
 }
 
 fn listed(users: &[String]) -> String {
@@ -139,3 +113,6 @@ pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happeni
         _ => vec![],
     }
 }
+
+#[cfg(test)]
+mod tests;

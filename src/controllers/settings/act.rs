@@ -46,6 +46,8 @@ pub enum Outcome {
         convergence: Box<Convergence>,
         /// The remote document as the service left it.
         remote: RemoteVersion,
+        /// Why the stack's pause could not be set, when it could not.
+        pause_failed: Option<Consequence>,
     },
 }
 
@@ -145,6 +147,7 @@ async fn converge(
             }
         }
     }
+    let mut pause_failed = None;
     if let Some(paused) = convergence.set_paused {
         let Means { connection, permit, stack } = &mut means;
         let done = if paused {
@@ -152,21 +155,13 @@ async fn converge(
         } else {
             connection.client.resume_stack(permit, stack).await
         };
-        match done {
-            Ok(()) => info!(%stack, paused, "set the stack's pause"),
-            Err(error) => {
-                return Ok((
-                    settings,
-                    Outcome::Failed(consequence(
-                        &error,
-                        "A stack can be paused only when it has deployment settings: declare some, or take spec.paused out.",
-                    )),
-                ));
-            }
-        }
+        let remedy =
+            "A stack can be paused only when it has deployment settings: declare some, or take spec.paused out.";
+        pause_failed = done.err().map(|error| consequence(&error, remedy));
+        info!(%stack, paused, done = pause_failed.is_none(), "set the stack's pause");
     }
     context.memory.checked(&settings.uid().unwrap_or_default(), jiff::Timestamp::now().as_second());
-    Ok((settings, Outcome::Converged { convergence: Box::new(convergence), remote }))
+    Ok((settings, Outcome::Converged { convergence: Box::new(convergence), remote, pause_failed }))
 }
 
 async fn clear(clearance: Clearance, mut means: Means) -> Result<(), pulumi::Error> {
@@ -191,7 +186,9 @@ pub fn next(outcome: &Outcome, settings: &StackDeploymentSettings, context: &Con
     let due =
         || Action::requeue(schedule::next(&uid, settings.spec.interval.value(), jiff::Timestamp::now().as_second()));
     match outcome {
-        Outcome::Failed(consequence) => context.failed(&uid, consequence),
+        Outcome::Failed(consequence) | Outcome::Converged { pause_failed: Some(consequence), .. } => {
+            context.failed(&uid, consequence)
+        }
         Outcome::AwaitingStack(_) => context.retry(&uid, Retry::Backoff),
         Outcome::StackCreated => Action::requeue(Duration::from_millis(10)),
         Outcome::Waiting(_) | Outcome::Refused(_) | Outcome::AwaitingBudget => Action::requeue(context.timings.resync),

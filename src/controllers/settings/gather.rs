@@ -24,7 +24,7 @@ use crate::{
     controllers::{
         Context, Error,
         access::Verdict,
-        conditions::Words,
+        conditions::{PAUSE_APPLIED, Words},
         connections::Connection,
         context::Way,
         document::{ValueRef, references},
@@ -68,15 +68,18 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     };
 
     let values = references(&spec.settings);
-    let home = spec.stack.organization_ref.namespace.as_deref().unwrap_or(&namespace);
-    let owner = Kind::Organization.named(home, &spec.stack.organization_ref.name);
-    let organization = context.organizations.get(home, &owner.name);
+    let owner = owner(settings);
+    let organization = context.organizations.get(&owner.namespace, &owner.name);
     let target = organization.as_deref().map(|organization| target(organization, settings));
-    link(context, &this, &owner, target.as_deref(), &values);
+    context.wakers.links.set(&this, links(settings, context));
     inputs.stack = organization.as_deref().map(|organization| stack_name(organization, settings));
     inputs.suspended |= organization.as_deref().is_some_and(|organization| organization.spec.suspend);
 
     if deleting && spec.deletion_policy == SettingsDeletionPolicy::Retain {
+        return Ok((inputs, None));
+    }
+    if let Some(moved) = moved(settings, inputs.stack.as_deref()) {
+        inputs.view = View::Refused(moved);
         return Ok((inputs, None));
     }
     let rivals = rivals(context, &this, target.as_deref());
@@ -98,7 +101,7 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     if due == Due::Not && !deleting {
         return Ok((inputs, None));
     }
-    let kept = || context.connections.get(&format!("{home}/{}", owner.name)).filter(|_| deleting);
+    let kept = || context.connections.get(&format!("{}/{}", owner.namespace, owner.name)).filter(|_| deleting);
     let connection = match context.way(&owner, organization.as_deref()) {
         Way::Open(connection) => connection,
         way => match (kept(), way) {
@@ -123,7 +126,8 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     let Admission::Granted(mut permit) =
         connection.governor.try_acquire(class, &namespace, &context.wakers.waiter(&this), CALLS)
     else {
-        inputs.view = View::AwaitingBudget;
+        // A comparison that only the interval asks for waits in its own class, and in silence.
+        inputs.view = if due == Due::Drift && !deleting { View::Quiet } else { View::AwaitingBudget };
         return Ok((inputs, None));
     };
     let stack = connection.stack(&spec.stack.project, &spec.stack.name);
@@ -152,12 +156,35 @@ fn target(organization: &Organization, settings: &StackDeploymentSettings) -> St
     format!("{} {}", organization.spec.backend_url.trim_end_matches('/'), stack_name(organization, settings))
 }
 
-fn link(context: &Context, this: &Resource, owner: &Resource, target: Option<&str>, values: &BTreeSet<ValueRef>) {
-    let links = sources::links(values, &this.namespace)
-        .chain([Link::Resource(owner.clone())])
-        .chain(target.map(|target| Link::Stack(target.to_owned())))
-        .collect::<HashSet<_>>();
-    context.wakers.links.set(this, links);
+/// What was set in one stack must not be unset in another that an Organization of the same name leads to now.
+fn moved(settings: &StackDeploymentSettings, stack: Option<&str>) -> Option<Words> {
+    let status = settings.status.as_ref().filter(|status| !status.last_applied.is_empty())?;
+    let (before, now) = (status.stack.as_deref()?, stack?);
+    (before != now).then(|| {
+        let message = format!(
+            "these settings were pushed to {before}, and their Organization leads to {now} now; \
+             set deletionPolicy: Retain, delete this resource and create it again"
+        );
+        Words::new(Reason::TargetChanged, message)
+    })
+}
+
+/// What the settings depend on.
+pub fn links(settings: &StackDeploymentSettings, context: &Context) -> HashSet<Link> {
+    let namespace = settings.namespace().unwrap_or_default();
+    let owner = owner(settings);
+    let organization = context.organizations.get(&owner.namespace, &owner.name);
+    let target = organization.map(|organization| Link::Stack(target(&organization, settings)));
+    sources::links(&references(&settings.spec.settings), &namespace)
+        .chain([Link::Resource(owner)])
+        .chain(target)
+        .collect()
+}
+
+fn owner(settings: &StackDeploymentSettings) -> Resource {
+    let reference = &settings.spec.stack.organization_ref;
+    let home = reference.namespace.clone().or_else(|| settings.namespace()).unwrap_or_default();
+    Kind::Organization.named(home, &reference.name)
 }
 
 /// Other settings of the same stack that are not being deleted.
@@ -281,6 +308,7 @@ impl Due {
         });
         let settled = is_ready(&status.conditions, inputs.generation)
             && find(&status.conditions, types::RECONCILING).is_none()
+            && find(&status.conditions, PAUSE_APPLIED).is_none()
             && status.last_handled_reconcile_at == inputs.requested_at
             && sources_same
             && !context.memory.is_nudged(&uid);

@@ -9,7 +9,10 @@ use super::equality::{
 };
 use crate::{
     api::settings::{AppliedField, Unmanaged},
-    controllers::digest::{InstallKey, canonical, without_secrets},
+    controllers::{
+        digest::{InstallKey, canonical, without_secrets},
+        one_of::ONE_OF,
+    },
     pulumi::Node,
 };
 
@@ -41,14 +44,6 @@ pub struct Merged {
     /// Whether nothing is left remotely once the patch is applied.
     pub leaves_nothing: bool,
 }
-
-/// Arms of which the API takes one at a time, by the path of their parent.
-const ONE_OF: &[(&[&str], &[&str])] = &[
-    (&[], &["gitHub", "vcs"]),
-    (&["sourcecontext"], &["git", "hg", "template"]),
-    (&["sourcecontext", "git"], &["branch", "commit", "tag"]),
-    (&["sourcecontext", "git", "gitauth"], &["sshAuth", "basicAuth", "accessToken"]),
-];
 
 impl Merge<'_> {
     /// Merges.
@@ -90,7 +85,9 @@ impl Merge<'_> {
             if is_empty(&leaf.value) {
                 unsets.extend(below(&remote, path));
             } else {
-                unsets.extend(siblings(path).flat_map(|sibling| below(&remote, &sibling).collect::<Vec<_>>()));
+                unsets.extend(
+                    siblings(path).into_iter().flat_map(|sibling| below(&remote, &sibling).collect::<Vec<_>>()),
+                );
             }
         }
         let dropped = digests.keys().filter(|path| !declared.contains_key(*path));
@@ -128,21 +125,19 @@ fn below<'a>(remote: &'a Leaves<Value>, path: &'a [String]) -> impl Iterator<Ite
 }
 
 /// The other arms of every one-of that a path chooses an arm of.
-fn siblings(path: &[String]) -> impl Iterator<Item = Path> + '_ {
-    ONE_OF
-        .iter()
-        .filter_map(move |(parent, arms)| {
-            let chosen = path.get(parent.len())?;
-            let inside =
-                path.iter().zip(*parent).all(|(segment, wanted)| segment == wanted) && path.len() > parent.len();
-            (inside && arms.iter().any(|arm| arm.to_lowercase() == *chosen)).then(|| {
-                arms.iter()
-                    .map(|arm| arm.to_lowercase())
-                    .filter(move |arm| arm != chosen)
-                    .map(|arm| path[..parent.len()].iter().cloned().chain([arm]).collect::<Path>())
-            })
-        })
-        .flatten()
+fn siblings(path: &[String]) -> Vec<Path> {
+    let unified = |segment: &&str| segment.to_lowercase();
+    let mut siblings = vec![];
+    for (parent, arms) in ONE_OF {
+        let Some(chosen) = path.get(parent.len()) else { continue };
+        let is_inside = parent.iter().map(unified).eq(path[..parent.len()].iter().cloned());
+        let arms: Vec<String> = arms.iter().map(unified).collect();
+        if is_inside && arms.contains(chosen) {
+            let others = arms.into_iter().filter(|arm| arm != chosen);
+            siblings.extend(others.map(|arm| path[..parent.len()].iter().cloned().chain([arm]).collect::<Path>()));
+        }
+    }
+    siblings
 }
 
 /// The declared spelling of a path, with the remote one for as much of it as is already there:

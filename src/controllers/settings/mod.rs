@@ -9,7 +9,7 @@ mod plan;
 mod schedule;
 mod status;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use kube::runtime::controller::Action;
 use tracing::debug;
@@ -17,7 +17,7 @@ use tracing::debug;
 use super::{
     Context, Error,
     caches::Cached,
-    links::Kind,
+    links::{Kind, Link},
     runner::Reconcile,
     write::{self, Object},
 };
@@ -46,6 +46,10 @@ impl Reconcile for StackDeploymentSettings {
             .map(|ready| (ready.status, ready.observed_generation));
         let content = status.map(|status| (&status.content_digest, &status.sources));
         format!("{:?} {:?} {ready:?} {content:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+    }
+
+    fn links(&self, context: &Context) -> HashSet<Link> {
+        gather::links(self, context)
     }
 
     async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     api::{
         StackDeploymentSettingsStatus, Time,
+        condition::is_ready,
         settings::{AppliedField, Correction, RemoteVersion, SettingsDeletionPolicy, SourceVersion, Unmanaged},
     },
     controllers::{conditions::Words, digest::InstallKey, requeue::Consequence},
@@ -198,12 +199,14 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
     }
     .run(key);
 
-    // A value that the service normalizes in a way nobody foresaw must not lead to a patch per interval.
+    // A value that the service normalizes in a way nobody foresaw must not lead to a patch per interval; what is
+    // asked for in another way (unmanaged: Remove) is a reason to look at all again.
     let Merged { patch, touched, visible, applied, leaves_nothing: _ } = merged;
-    let patch = patch.filter(|_| moved || declared_anew);
-    let corrects = patch.is_some() && known.is_some() && !declared_anew && !visible.is_empty();
+    let settled = is_ready(&status.conditions, inputs.generation);
+    let patch = patch.filter(|_| moved || declared_anew || !settled);
+    let corrects = patch.is_some() && known.is_some() && moved && !declared_anew && !visible.is_empty();
     let mut corrections = if declared_anew { vec![] } else { status.corrections.clone() };
-    corrections.retain(|correction| now.since(correction.time) < CONTEST_WINDOW);
+    // They are forgotten after the contest, not during it: those that are kept were made within one window.
     if corrects {
         if corrections.iter().filter(|correction| correction.paths == visible).count() >= CONTEST {
             return Plan::Refuse(Words::new(
@@ -217,6 +220,7 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
         }
         corrections.push(Correction { time: now, paths: visible });
     }
+    corrections.retain(|correction| now.since(correction.time) < CONTEST_WINDOW);
     let set_paused = inputs.paused.filter(|wanted| read.paused != Some(*wanted));
     if inputs.suspended && (patch.is_some() || set_paused.is_some()) {
         let what = if touched.is_empty() { "the stack's pause".to_owned() } else { touched.join(", ") };
@@ -287,3 +291,6 @@ fn suspended(what: &str) -> Words {
         format!("nothing is written remotely while spec.suspend of the Organization or --suspend-all holds: {what}"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::{
         condition::{find, types},
     },
     controllers::{
-        conditions::{Standing, Words, set_standing},
+        conditions::{Standing, Words, set_pause_applied, set_standing},
         context::Happening,
         requeue::Consequence,
     },
@@ -37,6 +37,8 @@ pub enum Reason {
     Suspended,
     /// Something else keeps changing the same fields.
     Contested,
+    /// The Organization leads to another stack than before.
+    TargetChanged,
     /// It is being deleted and waits for its turn.
     Finalizing,
     /// The request budget has no room.
@@ -52,7 +54,8 @@ pub fn status(
     now: Time,
 ) -> StackDeploymentSettingsStatus {
     let mut next = old.clone();
-    if inputs.stack.is_some() {
+    // What was pushed somewhere stays known by the name of where.
+    if inputs.stack.is_some() && (next.stack.is_none() || next.last_applied.is_empty()) {
         next.stack.clone_from(&inputs.stack);
     }
     let standing = match outcome {
@@ -65,7 +68,9 @@ pub fn status(
         )),
         Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => standing.clone(),
         Outcome::StackCreated => Standing::InProgress(Words::new(Reason::StackCreated, "the stack was created")),
-        Outcome::Converged { convergence, remote } => {
+        Outcome::Converged { convergence, remote, pause_failed } => {
+            let failed = pause_failed.as_ref().map(|failed| &failed.standing);
+            set_pause_applied(&mut next.conditions, failed, inputs.generation, now);
             let Convergence {
                 patch: _,
                 claim: _,
@@ -82,7 +87,7 @@ pub fn status(
             next.sources.clone_from(sources);
             next.last_applied.clone_from(applied);
             next.remote = Some(remote.clone());
-            next.paused = *paused;
+            next.paused = if failed.is_some() { next.paused } else { *paused };
             next.corrections.clone_from(corrections);
             Standing::Done(Words::new(
                 Reason::Synced,
@@ -149,3 +154,6 @@ fn stalled(reason: &str) -> &'static str {
         _ => "Stalled",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,8 @@ pub struct GovernorSnapshot {
 pub struct Governor {
     state: Mutex<State>,
     changed: Notify,
+    /// Who wants to know that the token is rejected, by the names under which they set rates.
+    on_rejection: Mutex<BTreeMap<String, Wake>>,
 }
 
 struct State {
@@ -94,6 +96,7 @@ impl Governor {
         Arc::new(Self {
             state: Mutex::new(State { budget: Budget::new(rate, Instant::now()), ticking: false }),
             changed: Notify::new(),
+            on_rejection: Mutex::default(),
         })
     }
 
@@ -102,8 +105,14 @@ impl Governor {
         self.change(|budget, now| budget.set_rate(now, source, rate));
     }
 
-    /// Forgets what one of the users of the token allowed.
+    /// Has one of the users of the token told, each time that the service rejects it.
+    pub fn on_rejection(&self, source: &str, wake: Wake) {
+        self.on_rejection.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned(), wake);
+    }
+
+    /// Forgets what one of the users of the token allowed, and tells it nothing any more.
     pub fn remove_rate(self: &Arc<Self>, source: &str) {
+        self.on_rejection.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
         self.change(|budget, now| budget.remove_rate(now, source));
     }
 
@@ -181,6 +190,9 @@ impl Governor {
     /// The service answered 401.
     pub(super) fn rejected(self: &Arc<Self>) {
         self.change(Budget::rejected);
+        let told =
+            self.on_rejection.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
+        ring(&told);
     }
 
     /// The service accepted what was sent then.

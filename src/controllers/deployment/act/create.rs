@@ -21,6 +21,7 @@ use crate::{
         deployment::{
             desired::mark,
             plan::{Inputs, Start},
+            secrets,
         },
         digest::hex,
         requeue::consequence,
@@ -45,6 +46,7 @@ pub async fn create(
     let stack_key = format!("{} {target}", target.backend_url);
     let number =
         deployment.status.as_ref().and_then(|status| status.request.as_ref()).map_or(1, |handled| handled.number + 1);
+    let secrets = secrets::fingerprint(&deployment, &target, context);
     let intent = Intent {
         nonce: hex(&rand::random::<[u8; 16]>()),
         request: HandledRequest { number, digest: inputs.request.clone() },
@@ -56,17 +58,24 @@ pub async fn create(
         time: now,
         version_floor: context.memory.latest_version(&stack_key),
         server_date: connection.client.server_date().map(Time::from),
+        secrets,
     };
     mark(&mut body, &intent.nonce);
 
-    context.memory.not_created(&intent.nonce);
     let started = Instant::now();
-    let journaled = journal(context, deployment, &intent).await?;
+    let journaled = match journal(context, deployment, &intent).await {
+        Ok(journaled) => journaled,
+        // It may have been written all the same; nothing is sent for it.
+        Err(error) => {
+            context.memory.not_created(&intent.nonce);
+            return Err(error);
+        }
+    };
     if started.elapsed() > context.timings.send_window {
         warn!(elapsed = ?started.elapsed(), "the journal took too long; the create is not sent");
+        context.memory.not_created(&intent.nonce);
         return Ok((withdrawn(context, &journaled, &intent).await?, Outcome::Waiting(super::try_again())));
     }
-    context.memory.sending(&intent.nonce);
     match connection.client.create_deployment(permit, &stack, &body).await {
         Ok(created) => {
             context.memory.saw_version(&stack_key, created.version);

@@ -26,11 +26,15 @@ pub async fn journal(context: &Context, deployment: Deployment, intent: &Intent)
     write::status(&context.kube, deployment, &next).await
 }
 
-/// Writes that a run is to be canceled, before it is.
-pub async fn journal_cancel(context: &Context, deployment: Deployment, cancel: &Cancel) -> Result<Deployment, Error> {
+/// Writes that a run is to be canceled, before it is; or that it is not to be canceled after all.
+pub async fn journal_cancel(
+    context: &Context,
+    deployment: Deployment,
+    cancel: Option<Cancel>,
+) -> Result<Deployment, Error> {
     let mut next = deployment.status.clone().unwrap_or_default();
     if let Some(run) = &mut next.run {
-        run.cancel = Some(cancel.clone());
+        run.cancel = cancel;
     }
     write::status(&context.kube, deployment, &next).await
 }
@@ -125,12 +129,14 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         time: _,
         version_floor: _,
         server_date: _,
+        secrets,
     } = intent;
     Run {
         request: HandledRequest { number: *number, digest: digest.clone() },
         purpose: *purpose,
         attempt: *attempt,
         nonce: nonce.clone(),
+        secrets: secrets.clone(),
         operation: *operation,
         target: target.clone(),
         id,

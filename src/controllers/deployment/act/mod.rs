@@ -255,6 +255,9 @@ fn permit(class: CallClass, units: u32, this: &Resource, connection: &Connection
     }
 }
 
+/// How often the log of a failed step is asked for before the run's end is told without it.
+const LOG_ATTEMPTS: u32 = 4;
+
 async fn conclude(
     conclusion: Conclusion,
     this: &Resource,
@@ -269,7 +272,15 @@ async fn conclude(
         let Some(mut permit) = permit(CallClass::Observe, failure_log::PAGES, this, &connection, context) else {
             return Ok((deployment, Outcome::AwaitingBudget));
         };
-        let log = failure_log::read(&deployment, run, (job, step, &name), &connection, &mut permit, context).await?;
+        let read = failure_log::read(&deployment, run, (job, step, &name), &connection, &mut permit, context).await?;
+        let log = match read {
+            Ok(log) => log,
+            Err(error) if context.memory.failures(&deployment.uid().unwrap_or_default()) < LOG_ATTEMPTS => {
+                let consequence = consequence(&error, "The log of the failed step is read again.");
+                return Ok((deployment, Outcome::Failed(consequence)));
+            }
+            Err(error) => vec![format!("(the log could not be read: {})", error.summary())],
+        };
         failure = Some(Failure { step: Some(name), log });
     }
     forget_run(&deployment, context);
@@ -302,8 +313,14 @@ async fn cancel(
     if only_queued {
         match connection.client.deployment(&mut permit, &stack, &run.id).await {
             Ok(found) if !found.status.is_queued() => {
-                context.memory.note_cancel(&run.id);
+                if reason == CancelReason::Deleted {
+                    return release(deployment, context).await;
+                }
                 context.observer.poke(&connection.key);
+                // It was to be canceled and began before it could be: how it ends is its own doing now.
+                if run.cancel.is_some() {
+                    deployment = journal::journal_cancel(context, deployment, None).await?;
+                }
                 return Ok((deployment, Outcome::Following(Some(Box::new(View::of(&found))))));
             }
             Err(error) if !is_gone(&error) => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
@@ -311,7 +328,7 @@ async fn cancel(
         }
     }
     if run.cancel.is_none() {
-        deployment = journal::journal_cancel(context, deployment, &Cancel { reason, requested_at: now }).await?;
+        deployment = journal::journal_cancel(context, deployment, Some(Cancel { reason, requested_at: now })).await?;
     }
     match connection.client.cancel(&mut permit, &stack, &run.id).await {
         Ok(()) => info!(id = %run.id, version = run.version, ?reason, "canceled the run"),

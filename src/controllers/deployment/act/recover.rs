@@ -38,14 +38,21 @@ pub enum Search {
 /// Clocks of different servers of the service may differ by this much.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
+/// A look at one version, and a list when it is missing.
+const CALLS: u32 = 2;
+
 /// Looks for the run.
 pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connection>, context: &Context) -> Search {
     let stack = connection.stack(&intent.target.project, &intent.target.stack);
-    let permit =
-        || match connection.governor.try_acquire(CallClass::Create, &this.namespace, &context.wakers.waiter(this), 1) {
-            Admission::Granted(permit) => Some(permit),
-            Admission::Ticket => None,
-        };
+    let permit = || match connection.governor.try_acquire(
+        CallClass::Create,
+        &this.namespace,
+        &context.wakers.waiter(this),
+        CALLS,
+    ) {
+        Admission::Granted(permit) => Some(permit),
+        Admission::Ticket => None,
+    };
     let top = if let Some(walked_to) = context.memory.recovery(&intent.nonce).walked_to {
         walked_to.saturating_sub(1)
     } else {
@@ -56,14 +63,21 @@ pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connectio
                 return Search::Unknown("the latest deployment of the stack could not be read".to_owned());
             }
             Ok(page) => page.deployments.first().map_or(0, |newest| newest.version),
-            Err(error) if is_gone(&error) => 0,
+            // It may be gone with its stack, or only out of the token's sight: that is no proof of anything.
+            Err(error) if is_gone(&error) => {
+                return Search::Unknown(format!(
+                    "the deployments of {stack} could not be listed ({})",
+                    error.summary()
+                ));
+            }
             Err(error) => {
                 let remedy = "The outcome of the create is open until the stack's deployments can be listed.";
                 return Search::Failed(consequence(&error, remedy));
             }
         }
     };
-    let floor = intent.version_floor.unwrap_or(0);
+    // Versions begin anew when a stack is deleted and created again, the service's clock does not.
+    let floor = if intent.server_date.is_some() { 0 } else { intent.version_floor.unwrap_or(0).min(top) };
     for version in (floor + 1..=top).rev() {
         let Some(mut permit) = permit() else { return Search::AwaitingBudget };
         match look(&mut permit, connection, &stack, version, intent).await {
@@ -92,9 +106,23 @@ async fn look(
 ) -> Verdict {
     match connection.client.deployment_by_version(permit, stack, version).await {
         Ok(deployment) => judge(deployment, intent),
-        // A run that was taken out of the queue: whoever's it was, it will never run.
-        Err(error) if is_gone(&error) => Verdict::NotOurs,
+        Err(error) if is_gone(&error) => missing(permit, connection, stack, version).await,
         Err(error) => Verdict::Unknown(format!("could not be read: {}", error.message())),
+    }
+}
+
+/// A version that is not there: a run that was taken out of the queue, whoever's it was, never runs. Two reads must
+/// agree on that.
+async fn missing(permit: &mut Permit, connection: &Connection, stack: &pulumi::StackId, version: u64) -> Verdict {
+    let newest = ListQuery { page: 1, page_size: 100, ..ListQuery::default() };
+    match connection.client.list_stack_deployments(permit, stack, newest).await {
+        Ok(page)
+            if page.undecodable == 0 && page.deployments.iter().all(|deployment| deployment.version != version) =>
+        {
+            Verdict::NotOurs
+        }
+        Ok(_) => Verdict::Unknown("is listed and can't be read".to_owned()),
+        Err(error) => Verdict::Unknown(format!("could not be read: {}", error.summary())),
     }
 }
 

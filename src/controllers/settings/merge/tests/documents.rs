@@ -99,10 +99,10 @@ fn operation() -> impl Strategy<Value = Option<Node>> {
         3 => select(vec!["x", "y", "main", "refs/heads/main", "1h", "60m", ""]).prop_map(Node::from),
         2 => any_secret(),
     ];
-    let variables = prop::collection::btree_map(names, values, 0..5).prop_map(|variables| variables.into_iter().collect());
-    let options = (option::of(any::<bool>()), text()).prop_map(|(skip, shell)| {
-        object([("skipInstallDependencies", skip.map(Node::from)), ("shell", shell)])
-    });
+    let variables =
+        prop::collection::btree_map(names, values, 0..5).prop_map(|variables| variables.into_iter().collect());
+    let options = (option::of(any::<bool>()), text())
+        .prop_map(|(skip, shell)| object([("skipInstallDependencies", skip.map(Node::from)), ("shell", shell)]));
     let duration = select(vec!["1h", "60m", "1h0m0s", "90s", "1500ms"]);
     let aws = (duration, list()).prop_map(|(duration, policies)| {
         object([("roleArn", Some("arn".into())), ("duration", Some(duration.into())), ("policyArns", policies)])

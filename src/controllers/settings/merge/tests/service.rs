@@ -18,6 +18,7 @@ type Path = Vec<String>;
 pub type Fields = BTreeMap<Path, Value>;
 
 /// What the documentation leaves open: each service in the tests does it one way or the other.
+#[allow(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
     /// Empty values stay in the document.
@@ -95,9 +96,8 @@ impl Service {
 
     /// The fields with a secret in them.
     pub fn masked_paths(&self) -> BTreeSet<Path> {
-        let is_masked = |value: &Value| {
-            value.get("secret").is_some() || value.pointer("/credentials/password/secret").is_some()
-        };
+        let is_masked =
+            |value: &Value| value.get("secret").is_some() || value.pointer("/credentials/password/secret").is_some();
         self.fields().into_iter().filter(|(_, value)| is_masked(value)).map(|(path, _)| path).collect()
     }
 
@@ -170,12 +170,51 @@ pub fn arms_beside(path: &[String]) -> Vec<Path> {
 }
 
 const KEYS: &[&str] = &[
-    "accessToken", "agentPoolID", "aws", "basicAuth", "branch", "cacheOptions", "commit", "credentials",
-    "deployCommits", "duration", "enable", "environmentVariables", "executorContext", "executorImage",
-    "executorRootPath", "git", "gitAuth", "gitHub", "hg", "id", "oidc", "operationContext", "options", "password",
-    "paths", "policyArns", "preRunCommands", "provider", "reference", "repoDir", "repoUrl", "repository", "role",
-    "roleArn", "shell", "skipInstallDependencies", "sourceContext", "sourceUrl", "sshAuth", "sshPrivateKey", "tag",
-    "template", "userName", "username", "vcs",
+    "accessToken",
+    "agentPoolID",
+    "aws",
+    "basicAuth",
+    "branch",
+    "cacheOptions",
+    "commit",
+    "credentials",
+    "deployCommits",
+    "duration",
+    "enable",
+    "environmentVariables",
+    "executorContext",
+    "executorImage",
+    "executorRootPath",
+    "git",
+    "gitAuth",
+    "gitHub",
+    "hg",
+    "id",
+    "oidc",
+    "operationContext",
+    "options",
+    "password",
+    "paths",
+    "policyArns",
+    "preRunCommands",
+    "provider",
+    "reference",
+    "repoDir",
+    "repoUrl",
+    "repository",
+    "role",
+    "roleArn",
+    "shell",
+    "skipInstallDependencies",
+    "sourceContext",
+    "sourceUrl",
+    "sshAuth",
+    "sshPrivateKey",
+    "tag",
+    "template",
+    "userName",
+    "username",
+    "vcs",
 ];
 
 /// The service's own spelling of a key.

@@ -1,0 +1,572 @@
+//! The state machine: every way through it by table, what must always hold by property, and the whole of it together
+//! with a world that crashes and loses things by exhaustive search (`model`).
+
+mod model;
+
+use proptest::{option, prelude::*, sample::select};
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::api::{
+    Time,
+    deployment::{Cancel, Job, Refusal, Step},
+};
+
+/// The digest of a request, as status keeps it.
+pub(in crate::controllers::deployment) fn digest_of(request: u8) -> String {
+    format!("v1:{request}")
+}
+
+fn handled(request: u8) -> HandledRequest {
+    HandledRequest { number: request.into(), digest: digest_of(request) }
+}
+
+pub(in crate::controllers::deployment) fn target() -> Target {
+    Target {
+        backend_url: "https://api.pulumi.com".into(),
+        organization: "acme".into(),
+        project: "web".into(),
+        stack: "prod".into(),
+    }
+}
+
+pub(in crate::controllers::deployment) fn intent(nonce: &str, request: u8) -> Intent {
+    let written = json!({
+        "nonce": nonce, "request": handled(request), "purpose": "Main", "attempt": 1, "operation": "update",
+        "target": target(), "holder": "a process", "time": Time::from_seconds(0),
+    });
+    serde_json::from_value(written).unwrap()
+}
+
+/// A run that is under way.
+pub(in crate::controllers::deployment) fn run(request: u8) -> Run {
+    let written = json!({
+        "nonce": format!("nonce {request}"), "request": handled(request), "purpose": "Main", "attempt": 1,
+        "operation": "update", "target": target(), "id": format!("id {request}"), "version": request,
+        "status": "not-started",
+    });
+    serde_json::from_value(written).unwrap()
+}
+
+pub(in crate::controllers::deployment) fn view(stage: Stage) -> View {
+    let status = match stage {
+        Stage::Queued => "not-started",
+        Stage::Running => "running",
+        Stage::Succeeded => "succeeded",
+        Stage::Failed => "failed",
+        Stage::Skipped => "skipped",
+    };
+    let has_begun = stage != Stage::Queued && stage != Stage::Skipped;
+    View {
+        status: status.into(),
+        stage,
+        queued_at: Some(Time::from_seconds(1)),
+        started_at: has_begun.then_some(Time::from_seconds(2)),
+        modified_at: Some(Time::from_seconds(3)),
+        jobs: vec![],
+        updates: vec![],
+    }
+}
+
+pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
+    Inputs {
+        generation: 1,
+        uid: "uid".into(),
+        requested_at: None,
+        request: digest_of(request),
+        suspend: false,
+        supersede: Supersede::CancelQueued,
+        deletion: None,
+        give_up: false,
+        suspended: false,
+        reach: Reach::Open,
+        recovery: Recovery::None,
+        road: Road::NotRead,
+        sighting: Sighting::None,
+        cancel_sent: false,
+    }
+}
+
+fn words() -> Words {
+    Words { reason: "Why".into(), message: String::new() }
+}
+
+pub(in crate::controllers::deployment) fn open_road(request: u8) -> Road {
+    Road::Open(Box::new(Start { target: target(), body: Node::object(), digest: format!("start {request}") }))
+}
+
+fn seen(stage: Stage) -> Sighting {
+    Sighting::Seen(Box::new(view(stage)))
+}
+
+fn with_intent() -> DeploymentStatus {
+    DeploymentStatus { uid: Some("uid".into()), intent: Some(intent("nonce", 1)), ..DeploymentStatus::default() }
+}
+
+/// The run of request 1; `cancel`: its cancel is journaled.
+fn with_run(result: Option<Phase>, cancel: bool) -> DeploymentStatus {
+    let cancel = cancel.then_some(Cancel { reason: CancelReason::Superseded, requested_at: Time::from_seconds(0) });
+    DeploymentStatus {
+        uid: Some("uid".into()),
+        request: Some(handled(1)),
+        run: Some(Run { cancel, result, ..run(1) }),
+        ..DeploymentStatus::default()
+    }
+}
+
+/// A plan in few words.
+fn word(plan: &Plan) -> String {
+    match plan {
+        Plan::Idle => "idle".into(),
+        Plan::Adopt(Adoption::Restored(_)) => "adopt restored".into(),
+        Plan::Adopt(Adoption::Redigested(_)) => "adopt redigested".into(),
+        Plan::Hold => "hold".into(),
+        Plan::Wait(words) => format!("wait: {}", words.reason),
+        Plan::Refuse(words) => format!("refuse: {}", words.reason),
+        Plan::Settle(_) => "settle".into(),
+        Plan::AwaitBudget => "await budget".into(),
+        Plan::Create(_) => "create".into(),
+        Plan::AwaitOutcome(_) => "await outcome".into(),
+        Plan::Recover(_) => "recover".into(),
+        Plan::AdoptNamed(_, id) => format!("adopt {id}"),
+        Plan::Withdraw => "withdraw".into(),
+        Plan::Follow(view) => if view.is_some() { "follow" } else { "follow blindly" }.into(),
+        Plan::Conclude(conclusion) => format!("conclude: {}", conclusion.result),
+        Plan::Cancel { reason, only_queued } => {
+            format!("cancel {}: {reason:?}", if *only_queued { "if queued" } else { "anyway" })
+        }
+        Plan::Release => "release".into(),
+    }
+}
+
+const SOON: Duration = Duration::from_secs(1);
+
+#[rstest]
+#[case::not_read(Road::NotRead, "hold")]
+#[case::not_yet(Road::NotYet, "hold")]
+#[case::waiting(Road::Waiting(words()), "wait: Why")]
+#[case::refused(Road::Refused(words()), "refuse: Why")]
+#[case::settling(Road::Settling(SOON), "settle")]
+#[case::no_budget(Road::AwaitingBudget, "await budget")]
+#[case::open(open_road(2), "create")]
+fn a_new_request_takes_the_road(#[case] road: Road, #[case] expected: &str) {
+    let inputs = Inputs { road, ..inputs(2) };
+    assert_eq!(word(&plan(&inputs, &DeploymentStatus::default())), expected);
+    assert_eq!(word(&plan(&inputs, &with_run(Some(Phase::Failed), false))), expected, "after another");
+    assert_eq!(word(&plan(&Inputs { request: digest_of(1), ..inputs }, &with_run(Some(Phase::Failed), false))), "idle");
+}
+
+#[rstest]
+#[case::by_itself(true, false)]
+#[case::by_the_brake(false, true)]
+#[case::by_both(true, true)]
+fn nothing_new_starts_while_suspended(#[case] suspend: bool, #[case] suspended: bool) {
+    let inputs = Inputs { suspend, suspended, road: open_road(2), ..inputs(2) };
+    assert_eq!(word(&plan(&inputs, &DeploymentStatus::default())), "wait: Suspended");
+    assert_eq!(word(&plan(&inputs, &with_run(Some(Phase::Succeeded), false))), "wait: Suspended");
+    assert_eq!(word(&plan(&inputs, &with_run(None, false))), "follow blindly", "what is under way goes on");
+}
+
+#[test]
+fn what_was_refused_once_is_asked_again_only_when_something_is_different() {
+    let refusal = Refusal { digest: "start 2".into(), message: "no".into() };
+    let status = DeploymentStatus { refusal: Some(refusal), ..DeploymentStatus::default() };
+    assert_eq!(word(&plan(&Inputs { road: open_road(2), ..inputs(2) }, &status)), "refuse: CreateRefused");
+    assert_eq!(word(&plan(&Inputs { road: open_road(3), ..inputs(3) }, &status)), "create");
+}
+
+#[rstest]
+#[case::unseen(Recovery::None, "recover")]
+#[case::too_early(Recovery::Wait(SOON), "await outcome")]
+#[case::time_to_look(Recovery::Look, "recover")]
+#[case::not_created(Recovery::NotCreated, "withdraw")]
+#[case::named(Recovery::Named("x".into()), "adopt x")]
+#[case::declared_lost(Recovery::DeclaredLost, "withdraw")]
+fn an_intent_is_settled_whatever_else_is_asked_for(
+    #[case] recovery: Recovery,
+    #[case] expected: &str,
+    #[values(false, true)] suspended: bool,
+    #[values(None, Some(RunDeletionPolicy::Orphan), Some(RunDeletionPolicy::Cancel))] deletion: Option<
+        RunDeletionPolicy,
+    >,
+) {
+    let inputs =
+        Inputs { recovery, deletion, suspended, suspend: suspended, supersede: Supersede::Cancel, ..inputs(2) };
+    assert_eq!(word(&plan(&inputs, &with_intent())), expected);
+    let is_known = expected == "withdraw";
+    let out_of_reach = |otherwise: &'static str| match deletion {
+        _ if is_known => expected,
+        // Whatever becomes of it is nobody's business any more.
+        Some(RunDeletionPolicy::Orphan) => "release",
+        _ => otherwise,
+    };
+    let blocked = Inputs { reach: Reach::Blocked(words()), ..inputs.clone() };
+    assert_eq!(word(&plan(&blocked, &with_intent())), out_of_reach("wait: Why"));
+    let unseen = Inputs { reach: Reach::NotYet, ..inputs };
+    assert_eq!(word(&plan(&unseen, &with_intent())), out_of_reach("hold"));
+    let given_up = Inputs { give_up: true, ..blocked };
+    let lets_go = deletion.is_some() && !is_known;
+    assert_eq!(word(&plan(&given_up, &with_intent())) == "release", lets_go);
+}
+
+/// What becomes of run 1 when request 2 comes: by policy, and by where the run stands.
+#[rstest]
+#[case(Supersede::Wait, seen(Stage::Queued), "follow")]
+#[case(Supersede::Wait, seen(Stage::Running), "follow")]
+#[case(Supersede::CancelQueued, seen(Stage::Queued), "cancel if queued: Superseded")]
+#[case(Supersede::CancelQueued, seen(Stage::Running), "follow")]
+#[case(Supersede::CancelQueued, Sighting::None, "cancel if queued: Superseded")]
+#[case(Supersede::Cancel, seen(Stage::Queued), "cancel anyway: Superseded")]
+#[case(Supersede::Cancel, seen(Stage::Running), "cancel anyway: Superseded")]
+#[case(Supersede::Cancel, seen(Stage::Succeeded), "conclude: Succeeded")]
+#[case(Supersede::Cancel, Sighting::Missing(1), "cancel anyway: Superseded")]
+fn a_newer_request_supersedes_by_policy(
+    #[case] supersede: Supersede,
+    #[case] sighting: Sighting,
+    #[case] expected: &str,
+) {
+    let inputs = Inputs { supersede, sighting, ..inputs(2) };
+    let status = with_run(None, false);
+    assert_eq!(word(&plan(&inputs, &status)), expected);
+    let followed = word(&plan(&Inputs { request: digest_of(1), ..inputs.clone() }, &status));
+    assert!(!followed.starts_with("cancel"), "the request that runs supersedes nothing: {followed}");
+    for held in [Inputs { suspend: true, ..inputs.clone() }, Inputs { suspended: true, ..inputs.clone() }] {
+        assert_eq!(word(&plan(&held, &status)), followed, "what holds back the new run cancels no other for it");
+    }
+    let blocked = Inputs { reach: Reach::Blocked(words()), ..inputs };
+    let has_ended = expected.starts_with("conclude");
+    assert_eq!(word(&plan(&blocked, &status)), if has_ended { expected } else { "wait: Why" });
+}
+
+/// A cancel that was journaled by a process that is gone. Only `Cancel` may hit a run that has begun meanwhile.
+#[rstest]
+#[case(Supersede::Wait, seen(Stage::Queued), "cancel if queued: Superseded")]
+#[case(Supersede::CancelQueued, Sighting::None, "cancel if queued: Superseded")]
+#[case(Supersede::CancelQueued, seen(Stage::Running), "cancel if queued: Superseded")]
+#[case(Supersede::Cancel, seen(Stage::Running), "cancel anyway: Superseded")]
+#[case(Supersede::Cancel, seen(Stage::Failed), "conclude: Canceled")]
+#[case(Supersede::Cancel, seen(Stage::Succeeded), "conclude: Succeeded")]
+fn a_journaled_cancel_is_sent_again(#[case] supersede: Supersede, #[case] sighting: Sighting, #[case] expected: &str) {
+    for request in [1, 2] {
+        let inputs = Inputs { supersede, sighting: sighting.clone(), ..inputs(request) };
+        let status = with_run(None, true);
+        assert_eq!(word(&plan(&inputs, &status)), expected);
+        for held in [Inputs { cancel_sent: true, ..inputs.clone() }, Inputs { suspended: true, ..inputs }] {
+            assert!(!word(&plan(&held, &status)).starts_with("cancel"));
+        }
+    }
+}
+
+#[rstest]
+#[case::not_seen(Sighting::None, false, false, "follow blindly")]
+#[case::queued(seen(Stage::Queued), false, false, "follow")]
+#[case::running(seen(Stage::Running), true, false, "follow")]
+#[case::succeeded(seen(Stage::Succeeded), true, false, "conclude: Succeeded")]
+#[case::succeeded_all_the_same(seen(Stage::Succeeded), true, true, "conclude: Succeeded")]
+#[case::failed(seen(Stage::Failed), true, false, "conclude: Failed")]
+#[case::canceled(seen(Stage::Failed), true, true, "conclude: Canceled")]
+#[case::skipped(seen(Stage::Skipped), false, false, "conclude: Skipped")]
+#[case::missed_once(Sighting::Missing(1), false, false, "follow blindly")]
+#[case::missed_almost_enough(Sighting::Missing(MISSES - 1), true, false, "follow blindly")]
+#[case::disappeared(Sighting::Missing(MISSES), false, false, "conclude: Failed")]
+#[case::canceled_in_the_queue(Sighting::Missing(1), false, true, "conclude: Canceled")]
+#[case::missed_once_after_it_began(Sighting::Missing(1), true, true, "follow blindly")]
+#[case::disappeared_after_it_was_canceled(Sighting::Missing(MISSES), true, true, "conclude: Canceled")]
+fn a_run_ends_when_the_service_says_so(
+    #[case] sighting: Sighting,
+    #[case] has_begun: bool,
+    #[case] cancel: bool,
+    #[case] expected: &str,
+) {
+    let mut status = with_run(None, cancel);
+    status.run.as_mut().unwrap().started_at = has_begun.then_some(Time::from_seconds(2));
+    let inputs = Inputs { sighting, cancel_sent: cancel, ..inputs(1) };
+    assert_eq!(word(&plan(&inputs, &status)), expected);
+}
+
+#[test]
+fn the_failed_step_is_named_for_its_log() {
+    let step = |name: &str, status: &str| Step {
+        name: name.into(),
+        status: status.into(),
+        started_at: None,
+        finished_at: None,
+    };
+    let steps = vec![step("Setup", "succeeded"), step("pulumi update", "failed")];
+    let view = View { jobs: vec![Job { status: "failed".into(), steps }], ..view(Stage::Failed) };
+    let inputs = Inputs { sighting: Sighting::Seen(Box::new(view)), ..inputs(1) };
+    let failed_step = |status| match plan(&inputs, &status) {
+        Plan::Conclude(conclusion) => conclusion.failed_step,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failed_step(with_run(None, false)), Some((0, 1, "pulumi update".to_owned())));
+    assert_eq!(failed_step(with_run(None, true)), None, "nobody needs the log of what was canceled");
+}
+
+/// (policy, sighting, cancel sent by this process) → plan; then under the brake; then with the service out of reach.
+#[rstest]
+#[case(RunDeletionPolicy::Orphan, seen(Stage::Queued), false, "release", "release", "release")]
+#[case(RunDeletionPolicy::Orphan, seen(Stage::Running), false, "release", "release", "release")]
+#[case(
+    RunDeletionPolicy::CancelQueued,
+    seen(Stage::Queued),
+    false,
+    "cancel if queued: Deleted",
+    "wait: Suspended",
+    "wait: Why"
+)]
+#[case(
+    RunDeletionPolicy::CancelQueued,
+    Sighting::None,
+    false,
+    "cancel if queued: Deleted",
+    "wait: Suspended",
+    "wait: Why"
+)]
+#[case(RunDeletionPolicy::CancelQueued, seen(Stage::Queued), true, "release", "release", "release")]
+#[case(RunDeletionPolicy::CancelQueued, seen(Stage::Running), false, "release", "release", "release")]
+#[case(
+    RunDeletionPolicy::CancelQueued,
+    seen(Stage::Succeeded),
+    false,
+    "conclude: Succeeded",
+    "conclude: Succeeded",
+    "conclude: Succeeded"
+)]
+#[case(RunDeletionPolicy::Cancel, seen(Stage::Queued), false, "cancel anyway: Deleted", "wait: Suspended", "wait: Why")]
+#[case(
+    RunDeletionPolicy::Cancel,
+    seen(Stage::Running),
+    false,
+    "cancel anyway: Deleted",
+    "wait: Suspended",
+    "wait: Why"
+)]
+#[case(RunDeletionPolicy::Cancel, seen(Stage::Running), true, "follow", "follow", "wait: Why")]
+#[case(
+    RunDeletionPolicy::Cancel,
+    seen(Stage::Failed),
+    true,
+    "conclude: Failed",
+    "conclude: Failed",
+    "conclude: Failed"
+)]
+fn deletion_ends_a_run_by_policy(
+    #[case] policy: RunDeletionPolicy,
+    #[case] sighting: Sighting,
+    #[case] cancel_sent: bool,
+    #[case] expected: &str,
+    #[case] braked: &str,
+    #[case] unreachable: &str,
+) {
+    let inputs = Inputs { deletion: Some(policy), sighting, cancel_sent, ..inputs(2) };
+    let status = with_run(None, false);
+    assert_eq!(word(&plan(&inputs, &status)), expected);
+    assert_eq!(word(&plan(&Inputs { suspended: true, ..inputs.clone() }, &status)), braked, "under the brake");
+    let blocked = Inputs { reach: Reach::Blocked(words()), ..inputs.clone() };
+    assert_eq!(word(&plan(&blocked, &status)), unreachable, "out of reach");
+    assert_eq!(word(&plan(&Inputs { give_up: true, ..blocked }, &status)), "release", "given up");
+    assert_eq!(word(&plan(&inputs, &with_run(Some(Phase::Failed), false))), "release", "nothing runs");
+    assert_eq!(word(&plan(&inputs, &DeploymentStatus::default())), "release", "nothing ever ran");
+}
+
+#[rstest]
+#[case::same(Some("uid"), Some("v1:1"), "idle")]
+#[case::another_object(Some("before"), Some("v1:1"), "adopt restored")]
+#[case::another_object_that_asked_for_something_else(Some("before"), Some("v1:7"), "adopt restored")]
+#[case::another_object_that_never_ran(Some("before"), None, "adopt restored")]
+#[case::an_unknown_digest(Some("uid"), Some("v2:1"), "adopt redigested")]
+#[case::a_digest_without_version(None, Some("1"), "adopt redigested")]
+#[case::nothing_yet(None, None, "create")]
+fn a_status_from_elsewhere_is_taken_over(
+    #[case] uid: Option<&str>,
+    #[case] request: Option<&str>,
+    #[case] expected: &str,
+) {
+    let request = request.map(|digest| HandledRequest { number: 4, digest: digest.to_owned() });
+    let status = DeploymentStatus { uid: uid.map(Into::into), request, ..DeploymentStatus::default() };
+    let inputs = Inputs { road: open_road(1), ..inputs(1) };
+    let decided = plan(&inputs, &status);
+    assert_eq!(word(&decided), expected);
+    if let Plan::Adopt(Adoption::Restored(taken) | Adoption::Redigested(taken)) = decided {
+        assert_eq!(taken.digest, digest_of(1));
+        assert_eq!(taken.number, status.request.map_or(1, |handled| handled.number));
+    }
+}
+
+fn any_stage() -> impl Strategy<Value = Stage> {
+    select(vec![Stage::Queued, Stage::Running, Stage::Succeeded, Stage::Failed, Stage::Skipped])
+}
+
+fn any_inputs() -> impl Strategy<Value = Inputs> {
+    let sighting = prop_oneof![
+        1 => Just(Sighting::None),
+        3 => any_stage().prop_map(seen),
+        1 => select(vec![1, 2, MISSES - 1, MISSES, MISSES + 1]).prop_map(Sighting::Missing),
+    ];
+    let reach = prop_oneof![3 => Just(Reach::Open), 1 => Just(Reach::NotYet), 1 => Just(Reach::Blocked(words()))];
+    let recovery = select(vec![
+        Recovery::None,
+        Recovery::NotCreated,
+        Recovery::Wait(SOON),
+        Recovery::Look,
+        Recovery::Named("x".into()),
+        Recovery::DeclaredLost,
+    ]);
+    let road = prop_oneof![
+        3 => (1_u8..3).prop_map(open_road),
+        1 => select(vec![Road::NotRead, Road::NotYet, Road::Waiting(words()), Road::Refused(words()), Road::Settling(SOON), Road::AwaitingBudget]),
+    ];
+    let policies = (
+        select(vec![Supersede::Wait, Supersede::CancelQueued, Supersede::Cancel]),
+        option::weighted(
+            0.3,
+            select(vec![RunDeletionPolicy::Orphan, RunDeletionPolicy::CancelQueued, RunDeletionPolicy::Cancel]),
+        ),
+        prop::bool::weighted(0.2),
+    );
+    let flags = [prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.5)];
+    (1_u8..3, policies, flags, reach, recovery, road, sighting).prop_map(
+        |(
+            request,
+            (supersede, deletion, give_up),
+            [suspend, suspended, cancel_sent],
+            reach,
+            recovery,
+            road,
+            sighting,
+        )| {
+            Inputs {
+                suspend,
+                supersede,
+                deletion,
+                give_up,
+                suspended,
+                reach,
+                recovery,
+                road,
+                sighting,
+                cancel_sent,
+                ..inputs(request)
+            }
+        },
+    )
+}
+
+fn any_status() -> impl Strategy<Value = DeploymentStatus> {
+    let uid = prop_oneof![4 => Just("uid"), 1 => Just("before")];
+    let digest = prop_oneof![8 => Just("v1:1"), 4 => Just("v1:2"), 1 => Just("v0:1")];
+    let result = option::of(select(vec![Phase::Succeeded, Phase::Failed, Phase::Canceled]));
+    let cancel = option::of(select(vec![CancelReason::Superseded, CancelReason::Deleted]));
+    let run = (result, cancel, any::<bool>()).prop_map(|(result, cancel, has_begun)| Run {
+        result,
+        cancel: cancel.map(|reason| Cancel { reason, requested_at: Time::from_seconds(0) }),
+        started_at: has_begun.then_some(Time::from_seconds(1)),
+        ..run(1)
+    });
+    (option::of(uid), option::of(digest), option::weighted(0.3, Just(())), option::weighted(0.8, run), any::<bool>())
+        .prop_map(|(uid, digest, has_intent, run, refused)| DeploymentStatus {
+            uid: uid.map(Into::into),
+            request: digest.map(|digest| HandledRequest { number: 1, digest: digest.into() }),
+            intent: has_intent.map(|()| intent("nonce", 1)),
+            refusal: refused.then(|| Refusal { digest: "start 1".into(), message: "no".into() }),
+            run,
+            ..DeploymentStatus::default()
+        })
+}
+
+/// The questions that the rules of the state machine are made of.
+struct Facts<'a> {
+    inputs: &'a Inputs,
+    status: &'a DeploymentStatus,
+}
+
+impl Facts<'_> {
+    fn is_from_elsewhere(&self) -> bool {
+        self.status.uid.as_ref().is_some_and(|uid| uid != "uid")
+            || self.status.request.as_ref().is_some_and(|request| !request.digest.starts_with("v1:"))
+    }
+
+    fn active(&self) -> Option<&Run> {
+        self.status.run.as_ref().filter(|run| run.result.is_none())
+    }
+
+    fn is_new(&self) -> bool {
+        self.status.request.as_ref().is_none_or(|request| request.digest != self.inputs.request)
+    }
+
+    /// The run has ended, by all that can be known.
+    fn has_ended(&self) -> bool {
+        self.active().is_some_and(|run| match &self.inputs.sighting {
+            Sighting::None => false,
+            Sighting::Seen(view) => !matches!(view.stage, Stage::Queued | Stage::Running),
+            Sighting::Missing(times) => *times >= MISSES || (run.cancel.is_some() && run.started_at.is_none()),
+        })
+    }
+
+    fn lets_the_run_be(&self) -> bool {
+        self.inputs.deletion.is_some_and(|policy| policy == RunDeletionPolicy::Orphan || self.inputs.give_up)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rules_of_the_state_machine(inputs in any_inputs(), status in any_status()) {
+        let plan = plan(&inputs, &status);
+        let it = Facts { inputs: &inputs, status: &status };
+        let writes = matches!(plan, Plan::Create(_) | Plan::Cancel { .. });
+        let calls = writes || matches!(plan, Plan::Recover(_) | Plan::AdoptNamed(..));
+
+        prop_assert_eq!(matches!(plan, Plan::Adopt(_)), it.is_from_elsewhere());
+        if it.is_from_elsewhere() {
+            return Ok(());
+        }
+        if status.intent.is_some() {
+            let settles = matches!(
+                plan,
+                Plan::Withdraw | Plan::Hold | Plan::Wait(_) | Plan::AwaitOutcome(_) | Plan::Recover(_) | Plan::AdoptNamed(..)
+            );
+            prop_assert!(settles || plan == Plan::Release, "an intent comes first: {}", word(&plan));
+        }
+        prop_assert!(!writes || !inputs.suspended, "under the brake nothing is written");
+        prop_assert!(!calls || matches!(plan, Plan::Create(_)) || inputs.reach == Reach::Open);
+
+        if let Plan::Create(start) = &plan {
+            prop_assert!(status.intent.is_none() && it.active().is_none() && it.is_new());
+            prop_assert!(!inputs.suspend && inputs.deletion.is_none());
+            prop_assert!(status.refusal.as_ref().is_none_or(|refusal| refusal.digest != start.digest));
+        }
+        if let Plan::Cancel { only_queued, .. } = plan {
+            let run = it.active().unwrap();
+            prop_assert!(!inputs.cancel_sent && !it.has_ended());
+            let superseded = it.is_new() && inputs.supersede != Supersede::Wait && !inputs.suspend;
+            prop_assert!(inputs.deletion.is_some() || run.cancel.is_some() || superseded);
+            let may_hit_what_runs = inputs.deletion.map_or(inputs.supersede == Supersede::Cancel, |policy| policy == RunDeletionPolicy::Cancel);
+            prop_assert!(only_queued || may_hit_what_runs, "cancelling what runs must have been asked for");
+        }
+        if plan == Plan::Release {
+            prop_assert!(inputs.deletion.is_some());
+            let is_orphaned = inputs.deletion == Some(RunDeletionPolicy::Orphan) && inputs.reach != Reach::Open;
+            prop_assert!(status.intent.is_none() || inputs.give_up || is_orphaned);
+        }
+        let concludes = matches!(plan, Plan::Conclude(_));
+        prop_assert_eq!(concludes, status.intent.is_none() && it.has_ended() && !it.lets_the_run_be());
+        if let Some(run) = it.active().filter(|run| run.cancel.is_some() && status.intent.is_none() && !concludes) {
+            let can_be_sent = inputs.reach == Reach::Open && !inputs.suspended && !inputs.cancel_sent;
+            let is_wanted = inputs.deletion.is_none_or(|policy| policy == RunDeletionPolicy::Cancel && !inputs.give_up);
+            if can_be_sent && is_wanted {
+                prop_assert!(matches!(plan, Plan::Cancel { .. }), "the cancel of {} is journaled: {}", run.id, word(&plan));
+            }
+        }
+    }
+
+    #[test]
+    fn policy_alone_starts_nothing(inputs in any_inputs(), status in any_status()) {
+        let status = DeploymentStatus { uid: Some("uid".into()), request: Some(handled(1)), ..status };
+        let inputs = Inputs { request: digest_of(1), ..inputs };
+        prop_assert!(!matches!(plan(&inputs, &status), Plan::Create(_)));
+    }
+}

@@ -1,0 +1,881 @@
+//! A search through everything that can happen to one Deployment: the real `plan` and the real `status` in a small
+//! world in which everybody may stop, be slow, or be unheard at any moment.
+//!
+//! ```text
+//!  a person            an operator process                       the API server        the service
+//!  ────────            ───────────────────                       ──────────────        ───────────
+//!  asks for 2      ┌─► read, `plan` ◄─────────────────────────── status, version
+//!  instead of 1    │     │
+//!  writes a label  │     ├─ Create ──► journal ────(version)────► intent
+//!  deletes         │     │               │
+//!                  │     │               ├──► POST ─────────────────────────────────────► on its way ─► accepted
+//!                  │     │               │                                                    └──────► lost
+//!                  │     │               ◄─── answered, or time-out ──────────────────────────┘
+//!                  │     │               ├──► record ────(nonce)────► run, no intent
+//!                  │     │               └──► withdraw ──(nonce)────► no intent
+//!                  │     ├─ Recover ─► search ──► record, or withdraw                        Queued ─► Running
+//!                  │     ├─ Cancel ──► look ──► journal ──(version)─► cancel ──► call ──────►  gone     Failed
+//!                  │     ├─ Release ────────────(version)───────────► gone                              Succeeded
+//!                  └─────┴─ `status` ───────────(version)───────────► status
+//! ```
+//!
+//! Each arrow to the right is a step of its own, and between any two steps anything else may happen: a process dies,
+//! or is replaced and finishes what it was at all the same; a write lands and its answer is lost; a guarded write meets
+//! a version that has moved. How often the unlikely things happen is bounded by a [`Budget`]; everything else may
+//! happen at any time, in any order. Resource versions are kept as one bit per reader: is what it read still the latest?
+//!
+//! The axiom under the recovery is in [`World::time_passes`]: the wait of a process for a create that may still be on
+//! its way is over only when none is.
+//!
+//! What is checked in every state is in [`World::check`] and in the steps that must not be taken; and from every
+//! state a good end can be reached, so with fair scheduling one is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
+
+use rstest::rstest;
+
+use super::{super::super::act::Outcome, super::super::status::status, *};
+use crate::{
+    api::deployment::Cancel,
+    controllers::{
+        conditions::Standing,
+        requeue::{Consequence, Retry},
+    },
+    pulumi::Class,
+};
+
+/// How often what is unlikely happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Budget {
+    /// A process dies, or loses its leadership.
+    crashes: u8,
+    /// A request or its answer is lost, refused or too slow.
+    losses: u8,
+    /// Somebody writes a label.
+    labels: u8,
+    /// The search for a create cannot tell.
+    riddles: u8,
+}
+
+/// The rules of one search.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    supersede: Supersede,
+    /// The policy, when a person may delete the resource.
+    deletion: Option<RunDeletionPolicy>,
+    /// Whether a person may ask for something else.
+    changes: bool,
+    budget: Budget,
+}
+
+impl Rules {
+    fn may_cancel_what_runs(self, reason: CancelReason) -> bool {
+        match reason {
+            CancelReason::Superseded => self.supersede == Supersede::Cancel,
+            CancelReason::Deleted => self.deletion == Some(RunDeletionPolicy::Cancel),
+        }
+    }
+}
+
+/// A run, as the service has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Remote {
+    nonce: u8,
+    request: u8,
+    /// Nothing: it was taken out of the queue, and the service does not know it any more.
+    stage: Option<Stage>,
+}
+
+/// What a process knows and loses with its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Memory {
+    never_sent: BTreeSet<u8>,
+    /// Since when an intent was seen: not yet long enough, or long enough.
+    waited: BTreeMap<u8, bool>,
+    cancels: BTreeSet<String>,
+}
+
+/// What a process is at.
+#[derive(Clone, Debug, Hash)]
+enum Task {
+    /// A run is to be created.
+    Journal,
+    /// The intent is journaled, the POST is next.
+    Post(u8),
+    /// The POST is out.
+    AwaitAnswer(u8),
+    /// The run of an intent is to be searched for.
+    Search(u8),
+    /// The run is known, and to be recorded.
+    Record(u8),
+    /// The intent is to be withdrawn; then this is the outcome.
+    Withdraw(u8, Kept<Outcome>),
+    /// The run of an intent is to be canceled.
+    Cancel { nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool },
+    /// The cancel is journaled, the call is next.
+    CallCancel(u8),
+    /// The resource is to be let go.
+    Release,
+    /// The status is next.
+    Finish(Kept<Outcome>),
+}
+
+/// A task, and whether what it has read is still the latest.
+#[derive(Clone, Debug, Hash)]
+struct Work {
+    task: Task,
+    fresh: bool,
+}
+
+/// Something large that many states share: its hash is made once.
+#[derive(Clone, Debug)]
+struct Kept<T>(Rc<T>, u64);
+
+impl<T: Hash> Kept<T> {
+    fn new(value: T) -> Self {
+        let hash = hash_of(&value);
+        Self(Rc::new(value), hash)
+    }
+}
+
+impl<T: Hash + Clone> Kept<T> {
+    fn change<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = T::clone(&self.0);
+        let result = change(&mut value);
+        *self = Self::new(value);
+        result
+    }
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> Hash for Kept<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.1.hash(state);
+    }
+}
+
+fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[derive(Clone, Debug, Hash)]
+struct World {
+    asked: u8,
+    deleting: bool,
+    /// The resource is gone.
+    released: bool,
+    status: Kept<DeploymentStatus>,
+    runs: Vec<Remote>,
+    /// Creates on their way to the service.
+    flying: BTreeSet<u8>,
+    /// The nonces that were drawn, and for which request.
+    drawn: Vec<u8>,
+    memory: Memory,
+    work: Option<Work>,
+    /// What a process that was replaced is still at.
+    leftover: Option<Work>,
+    budget: Budget,
+}
+
+type Steps = Vec<(&'static str, World)>;
+
+/// Which of the two processes takes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Process {
+    Current,
+    Replaced,
+}
+
+impl Task {
+    fn finish(outcome: Outcome) -> Self {
+        Self::Finish(Kept::new(outcome))
+    }
+
+    fn withdraw(nonce: u8, outcome: Outcome) -> Self {
+        Self::Withdraw(nonce, Kept::new(outcome))
+    }
+
+    /// The create with a nonce is being sent, or will be.
+    const fn sends(&self, create: Option<u8>) -> bool {
+        match (self, create) {
+            (Self::Post(nonce) | Self::AwaitAnswer(nonce), Some(create)) => *nonce == create,
+            (Self::Post(_) | Self::AwaitAnswer(_), None) => true,
+            _ => false,
+        }
+    }
+}
+
+fn name(nonce: u8) -> String {
+    format!("nonce {nonce}")
+}
+
+fn trouble() -> Outcome {
+    Outcome::Failed(Consequence {
+        class: Class::Unavailable,
+        standing: Standing::Retrying(words()),
+        retry: Retry::Backoff,
+        detail: String::new(),
+    })
+}
+
+impl World {
+    fn new(rules: Rules) -> Self {
+        Self {
+            asked: 1,
+            deleting: false,
+            released: false,
+            status: Kept::new(DeploymentStatus::default()),
+            runs: vec![],
+            flying: BTreeSet::new(),
+            drawn: vec![],
+            memory: Memory::default(),
+            work: None,
+            leftover: None,
+            budget: rules.budget,
+        }
+    }
+
+    /// Everything that can happen next.
+    fn steps(&self, rules: Rules) -> Steps {
+        let mut steps = self.service_steps();
+        steps.extend(self.person_steps(rules));
+        steps.extend(self.time_passes());
+        match &self.work {
+            None if !self.released => steps.extend(self.reads(rules)),
+            None => {}
+            Some(work) => {
+                steps.extend(self.process_steps(rules, Process::Current, work));
+                steps.extend(self.crashes(work));
+            }
+        }
+        if let Some(work) = &self.leftover {
+            steps.extend(self.process_steps(rules, Process::Replaced, work));
+            steps.push(("the replaced process stops", World { leftover: None, ..self.clone() }));
+        }
+        steps
+    }
+
+    // ---- the service
+
+    fn service_steps(&self) -> Steps {
+        let mut steps = vec![];
+        for &nonce in &self.flying {
+            let mut next = self.clone();
+            next.flying.remove(&nonce);
+            if self.budget.losses > 0 {
+                let mut lost = next.clone();
+                lost.budget.losses -= 1;
+                steps.push(("a create is lost on its way", lost));
+            }
+            next.runs.push(Remote { nonce, request: self.drawn[usize::from(nonce)], stage: Some(Stage::Queued) });
+            steps.push(("the service accepts a create", next));
+        }
+        for (index, run) in self.runs.iter().enumerate() {
+            let (label, stage) = match run.stage {
+                Some(Stage::Queued) => ("a run begins", Stage::Running),
+                Some(Stage::Running) => ("a run succeeds", Stage::Succeeded),
+                _ => continue,
+            };
+            let mut next = self.clone();
+            next.runs[index].stage = Some(stage);
+            steps.push((label, next));
+        }
+        steps
+    }
+
+    fn run_of(&self, nonce: u8) -> Option<(usize, Remote)> {
+        self.runs.iter().copied().enumerate().find(|(_, run)| run.nonce == nonce)
+    }
+
+    /// The run that status follows.
+    fn followed(&self) -> Option<Remote> {
+        let active = self.status.run.as_ref().filter(|run| run.result.is_none())?;
+        self.runs.iter().copied().find(|run| name(run.nonce) == active.nonce)
+    }
+
+    // ---- a person
+
+    fn person_steps(&self, rules: Rules) -> Steps {
+        let mut steps = vec![];
+        if self.released {
+            return steps;
+        }
+        if rules.changes && self.asked == 1 && !self.deleting {
+            steps.push(("a person asks for something else", self.written(None, |next| next.asked = 2)));
+        }
+        if rules.deletion.is_some() && !self.deleting {
+            steps.push(("a person deletes the resource", self.written(None, |next| next.deleting = true)));
+        }
+        if self.budget.labels > 0 {
+            steps.push(("somebody writes a label", self.written(None, |next| next.budget.labels -= 1)));
+        }
+        steps
+    }
+
+    /// The API server takes a write: whoever has read before is behind, but for the writer.
+    fn written(&self, writer: Option<Process>, change: impl FnOnce(&mut Self)) -> Self {
+        let mut next = self.clone();
+        change(&mut next);
+        for (process, work) in [(Process::Current, &mut next.work), (Process::Replaced, &mut next.leftover)] {
+            if let Some(work) = work.as_mut().filter(|_| writer != Some(process)) {
+                work.fresh = false;
+            }
+        }
+        next
+    }
+
+    // ---- time and trouble
+
+    /// The send window, the time-out and the margin are over: by then nothing is on its way any more.
+    fn time_passes(&self) -> Steps {
+        let on_its_way = |nonce: u8| {
+            let mut work = self.work.iter().chain(&self.leftover);
+            self.flying.contains(&nonce) || work.any(|work| work.task.sends(Some(nonce)))
+        };
+        let due = self.memory.waited.iter().filter(|(nonce, over)| !**over && !on_its_way(**nonce));
+        due.map(|(nonce, _)| {
+            let mut next = self.clone();
+            next.memory.waited.insert(*nonce, true);
+            ("the wait for a create is over", next)
+        })
+        .collect()
+    }
+
+    fn crashes(&self, work: &Work) -> Steps {
+        if self.budget.crashes == 0 {
+            return vec![];
+        }
+        let mut dead = World { memory: Memory::default(), work: None, ..self.clone() };
+        dead.budget.crashes -= 1;
+        // The status alone is no matter: it is guarded, and any other process would write the same.
+        let leftover = Some(work.clone()).filter(|work| !matches!(work.task, Task::Finish(_)));
+        let replaced = leftover.map(|work| World { leftover: Some(work), ..dead.clone() });
+        let replaced = replaced.map(|world| ("the process is replaced, and still at it", world));
+        [("the process dies", dead)].into_iter().chain(replaced).collect()
+    }
+
+    // ---- an operator process
+
+    /// It reads what the decision needs, and decides.
+    fn reads(&self, rules: Rules) -> Steps {
+        let mut next = self.clone();
+        let intent = self.status.intent.as_ref().and_then(|intent| self.drawn_of(&intent.nonce));
+        let recovery = match intent {
+            None => Recovery::None,
+            Some(nonce) if self.memory.never_sent.contains(&nonce) => Recovery::NotCreated,
+            Some(nonce) => {
+                let over = next.memory.waited.entry(nonce).or_default();
+                if *over { Recovery::Look } else { Recovery::Wait(SOON) }
+            }
+        };
+        let active = self.status.run.as_ref().filter(|run| run.result.is_none());
+        let is_new = self.status.request.as_ref().is_none_or(|handled| handled.digest != digest_of(self.asked));
+        let starts = intent.is_none() && active.is_none() && is_new && !self.deleting;
+        let inputs = Inputs {
+            supersede: rules.supersede,
+            deletion: rules.deletion.filter(|_| self.deleting),
+            recovery,
+            road: if starts { open_road(self.asked) } else { Road::NotRead },
+            cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
+            ..inputs(self.asked)
+        };
+        let mut steps = Steps::new();
+        for sighting in self.sightings() {
+            let plan = plan(&Inputs { sighting, ..inputs.clone() }, &self.status);
+            let mut next = next.clone();
+            let task = next.begin(plan);
+            // Without anything to do or to write, nothing is left of it.
+            next.work = Some(Work { task, fresh: true }).filter(|work| match &work.task {
+                Task::Finish(outcome) => self.status_after(outcome) != *self.status,
+                _ => true,
+            });
+            steps.push(("the process reads and decides", next));
+        }
+        steps
+    }
+
+    /// What the observer may have shown by now: nothing yet, what is, or what was.
+    fn sightings(&self) -> Vec<Sighting> {
+        let seen = |stage| Sighting::Seen(Box::new(view(stage)));
+        match self.followed().map(|run| run.stage) {
+            None => vec![Sighting::None],
+            Some(None) => vec![Sighting::None, seen(Stage::Queued), Sighting::Missing(1), Sighting::Missing(MISSES)],
+            Some(Some(Stage::Queued)) => vec![Sighting::None, seen(Stage::Queued)],
+            Some(Some(Stage::Running)) => vec![Sighting::None, seen(Stage::Queued), seen(Stage::Running)],
+            Some(Some(stage)) => vec![Sighting::None, seen(Stage::Running), seen(stage)],
+        }
+    }
+
+    fn drawn_of(&self, nonce: &str) -> Option<u8> {
+        (0..).zip(&self.drawn).map(|(index, _)| index).find(|index| name(*index) == nonce)
+    }
+
+    /// Plans without a call or a write of their own are done at once.
+    fn begin(&mut self, plan: Plan) -> Task {
+        Task::finish(match plan {
+            Plan::Create(_) => return Task::Journal,
+            Plan::Recover(intent) => return Task::Search(self.drawn_of(&intent.nonce).unwrap()),
+            Plan::Withdraw => return Task::withdraw(self.nonce().unwrap(), Outcome::Withdrawn),
+            Plan::Cancel { reason, only_queued } => {
+                let journaled = self.status.run.as_ref().is_some_and(|run| run.cancel.is_some());
+                return Task::Cancel { nonce: self.followed().unwrap().nonce, reason, only_queued, journaled };
+            }
+            Plan::Release => return Task::Release,
+            Plan::Idle => Outcome::Nothing,
+            Plan::Hold => Outcome::Held,
+            Plan::Wait(words) => Outcome::Waiting(words),
+            Plan::AwaitOutcome(remaining) => Outcome::CreatePending(remaining),
+            Plan::Follow(view) => Outcome::Following(view),
+            Plan::Conclude(conclusion) => {
+                let id = self.status.run.as_ref().unwrap().id.clone();
+                self.memory.cancels.remove(&id);
+                let Conclusion { result, view, failed_step: _ } = *conclusion;
+                Outcome::Concluded { result, view: view.map(Box::new), failure: None }
+            }
+            Plan::Adopt(_) | Plan::Refuse(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
+                panic!("nothing here leads to {}", word(&plan))
+            }
+        })
+    }
+
+    fn process_steps(&self, rules: Rules, process: Process, work: &Work) -> Steps {
+        let by = By { world: self, process, fresh: work.fresh };
+        match &work.task {
+            Task::Journal => by.journals(),
+            Task::Post(nonce) => by.posts(*nonce),
+            Task::AwaitAnswer(nonce) => by.awaits_answer(*nonce),
+            Task::Search(nonce) => by.searches(*nonce),
+            Task::Record(nonce) => by.records(*nonce),
+            Task::Withdraw(nonce, outcome) => by.withdraws(*nonce, outcome),
+            Task::Cancel { nonce, reason, only_queued, journaled } => {
+                assert!(
+                    *only_queued || rules.may_cancel_what_runs(*reason),
+                    "a run that may have begun is canceled, and nobody asked for that"
+                );
+                by.cancels(*nonce, *reason, *only_queued, *journaled)
+            }
+            Task::CallCancel(nonce) => by.calls_cancel(*nonce),
+            Task::Release => by.releases(rules),
+            Task::Finish(outcome) => by.finishes(outcome),
+        }
+    }
+
+    fn status_after(&self, outcome: &Outcome) -> DeploymentStatus {
+        status(&self.status, &inputs(self.asked), outcome, Time::from_seconds(0))
+    }
+
+    fn nonce(&self) -> Option<u8> {
+        self.drawn_of(&self.status.intent.as_ref()?.nonce)
+    }
+
+    /// The memory of a process; what a replaced one remembers helps nobody.
+    fn remember(&mut self, process: Process, change: impl FnOnce(&mut Memory)) {
+        if process == Process::Current {
+            change(&mut self.memory);
+        }
+    }
+
+    // ---- what must hold
+
+    fn check(&self) {
+        for request in [1, 2] {
+            let runs = self.runs.iter().filter(|run| run.request == request).count();
+            assert!(runs <= 1, "request {request} has {runs} runs");
+        }
+        assert!(
+            self.status.intent.is_none() || self.status.run.as_ref().is_none_or(|run| run.result.is_some()),
+            "a create was begun while a run is under way"
+        );
+    }
+
+    /// Nothing is left to be done, and what was asked for last has run once; or the resource was let go.
+    fn is_good_end(&self) -> bool {
+        let nothing_flies = self.flying.is_empty() && self.leftover.is_none() && self.work.is_none();
+        let all_ended = self.runs.iter().all(|run| !matches!(run.stage, Some(Stage::Queued | Stage::Running)));
+        let has_run = self.runs.iter().filter(|run| run.request == self.asked).count() == 1
+            && self.status.request.as_ref().is_some_and(|handled| handled.digest == digest_of(self.asked))
+            && self.status.intent.is_none()
+            && self
+                .status
+                .run
+                .as_ref()
+                .is_some_and(|run| run.request.digest == digest_of(self.asked) && run.result.is_some())
+            && self.status.phase == self.status.run.as_ref().and_then(|run| run.result);
+        nothing_flies && all_ended && (self.released || has_run)
+    }
+}
+
+/// One process at one step, as `act` has it.
+struct By<'a> {
+    world: &'a World,
+    process: Process,
+    fresh: bool,
+}
+
+impl By<'_> {
+    /// The world after a step, with this process at `task`, or with nothing left to do.
+    fn then(&self, mut world: World, task: Option<Task>, fresh: bool) -> World {
+        let work = task.map(|task| Work { task, fresh });
+        match self.process {
+            Process::Current => world.work = work,
+            Process::Replaced => world.leftover = work,
+        }
+        world
+    }
+
+    fn gives_up(&self, label: &'static str) -> (&'static str, World) {
+        (label, self.then(self.world.clone(), None, false))
+    }
+
+    fn lossy(&self) -> Option<World> {
+        let mut world = self.world.clone();
+        world.budget.losses = world.budget.losses.checked_sub(1)?;
+        Some(world)
+    }
+
+    fn write(&self, world: &World, change: impl FnOnce(&mut World)) -> World {
+        world.written(Some(self.process), change)
+    }
+
+    fn journals(&self) -> Steps {
+        if !self.fresh {
+            return vec![self.gives_up("the journal meets a newer version")];
+        }
+        let nonce = u8::try_from(self.world.drawn.len()).unwrap();
+        let journal = |world: &World| {
+            self.write(world, |world| {
+                // What is read is the latest, so this is what was asked for when it was decided.
+                let number = world.status.request.as_ref().map_or(1, |handled| handled.number + 1);
+                let request = HandledRequest { number, digest: digest_of(world.asked) };
+                world.drawn.push(world.asked);
+                let intent = Intent { request, ..intent(&name(nonce), world.asked) };
+                world.status.change(|status| {
+                    status.uid = Some("uid".into());
+                    status.intent = Some(intent);
+                });
+            })
+        };
+        let mut steps = vec![("journaled", self.then(journal(self.world), Some(Task::Post(nonce)), true))];
+        if let Some(world) = self.lossy() {
+            let mut world = journal(&world);
+            world.remember(self.process, |memory| _ = memory.never_sent.insert(nonce));
+            steps.push(("journaled, and the answer is lost", self.then(world.clone(), None, false)));
+            let late = Task::withdraw(nonce, Outcome::Waiting(words()));
+            steps.push(("journaled too late", self.then(world, Some(late), true)));
+        }
+        steps
+    }
+
+    fn posts(&self, nonce: u8) -> Steps {
+        let mut world = self.world.clone();
+        assert!(world.run_of(nonce).is_none() && world.flying.insert(nonce), "a POST is repeated");
+        let mut steps = vec![("posted", self.then(world, Some(Task::AwaitAnswer(nonce)), self.fresh))];
+        if let Some(mut world) = self.lossy() {
+            world.remember(self.process, |memory| _ = memory.never_sent.insert(nonce));
+            let refused = Task::withdraw(nonce, trouble());
+            steps.push(("not sent, or refused", self.then(world, Some(refused), self.fresh)));
+        }
+        steps
+    }
+
+    fn awaits_answer(&self, nonce: u8) -> Steps {
+        let unheard = |mut world: World| {
+            world.remember(self.process, |memory| _ = memory.waited.entry(nonce).or_default());
+            self.then(world, Some(Task::finish(Outcome::CreatePending(SOON))), self.fresh)
+        };
+        let mut steps = vec![];
+        match self.world.run_of(nonce) {
+            Some(_) => {
+                steps.push(("answered", self.then(self.world.clone(), Some(Task::Record(nonce)), self.fresh)));
+            }
+            None if !self.world.flying.contains(&nonce) => {
+                steps.push(("the create was lost: time-out", unheard(self.world.clone())));
+            }
+            None => {}
+        }
+        if let Some(world) = self.lossy() {
+            steps.push(("the answer is lost: time-out", unheard(world)));
+        }
+        steps
+    }
+
+    /// Guarded by the nonce only: whatever else was written meanwhile does not matter.
+    fn records(&self, nonce: u8) -> Steps {
+        if self.world.nonce() != Some(nonce) {
+            return vec![self.gives_up("there is no such intent to record")];
+        }
+        let (index, remote) = self.world.run_of(nonce).unwrap();
+        let record = |world: &World| {
+            let mut world = self.write(world, |world| {
+                world.status.change(|status| {
+                    let intent = status.intent.take().unwrap();
+                    status.request = Some(intent.request.clone());
+                    status.run = Some(Run {
+                        nonce: intent.nonce,
+                        request: intent.request,
+                        id: format!("id {nonce}"),
+                        version: index as u64 + 1,
+                        status: view(remote.stage.unwrap_or(Stage::Queued)).status,
+                        ..run(remote.request)
+                    });
+                });
+            });
+            world.remember(self.process, |memory| {
+                memory.waited.remove(&nonce);
+                memory.never_sent.remove(&nonce);
+            });
+            world
+        };
+        let created = Task::finish(Outcome::Created);
+        let mut steps = vec![("recorded", self.then(record(self.world), Some(created), true))];
+        if let Some(world) = self.lossy() {
+            steps.push(("recorded, and the answer is lost", self.then(record(&world), None, false)));
+        }
+        steps
+    }
+
+    fn withdraws(&self, nonce: u8, outcome: &Kept<Outcome>) -> Steps {
+        if self.world.nonce() != Some(nonce) {
+            return vec![self.gives_up("there is no such intent to withdraw")];
+        }
+        let may_still_run = self.world.run_of(nonce).is_some() || self.world.flying.contains(&nonce);
+        assert!(!may_still_run, "the intent of a create that happened is withdrawn");
+        let withdraw = |world: &World| self.write(world, |world| world.status.change(|status| status.intent = None));
+        let mut world = withdraw(self.world);
+        world.remember(self.process, |memory| {
+            memory.waited.remove(&nonce);
+            memory.never_sent.remove(&nonce);
+        });
+        let mut steps = vec![("withdrawn", self.then(world, Some(Task::Finish(outcome.clone())), true))];
+        if let Some(world) = self.lossy() {
+            steps.push(("withdrawn, and the answer is lost", self.then(withdraw(&world), None, false)));
+        }
+        steps
+    }
+
+    /// What the service has forgotten is not found. (How far down it looks is no matter here: versions only grow.)
+    fn searches(&self, nonce: u8) -> Steps {
+        let is_found = self.world.run_of(nonce).is_some_and(|(_, run)| run.stage.is_some());
+        let mut world = self.world.clone();
+        let mut steps = if is_found {
+            vec![("found", self.then(world, Some(Task::Record(nonce)), self.fresh))]
+        } else {
+            world.remember(self.process, |memory| _ = memory.never_sent.insert(nonce));
+            let task = Task::withdraw(nonce, Outcome::Withdrawn);
+            vec![("not found", self.then(world, Some(task), self.fresh))]
+        };
+        if self.world.budget.riddles > 0 {
+            let mut world = self.world.clone();
+            world.budget.riddles -= 1;
+            let unknown = Outcome::CreateUnknown { why: "it".into(), needs_person: true };
+            steps.push(("nobody can tell", self.then(world, Some(Task::finish(unknown)), self.fresh)));
+        }
+        steps
+    }
+
+    fn cancels(&self, nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool) -> Steps {
+        let (_, remote) = self.world.run_of(nonce).unwrap();
+        if let Some(stage) = remote.stage.filter(|stage| only_queued && *stage != Stage::Queued) {
+            if reason == CancelReason::Deleted {
+                let next = self.then(self.world.clone(), Some(Task::Release), self.fresh);
+                return vec![("it has begun, and is left to itself", next)];
+            }
+            let following = Some(Task::finish(Outcome::Following(Some(Box::new(view(stage))))));
+            return vec![match (journaled, self.fresh) {
+                (false, _) => ("it has begun, and is followed", self.then(self.world.clone(), following, self.fresh)),
+                (true, false) => self.gives_up("taking the cancel back meets a newer version"),
+                (true, true) => {
+                    let world = self.write(self.world, |world| {
+                        world.status.change(|status| status.run.as_mut().unwrap().cancel = None);
+                    });
+                    ("it has begun, and its cancel is taken back", self.then(world, following, true))
+                }
+            }];
+        }
+        let call = Some(Task::CallCancel(nonce));
+        if journaled {
+            return vec![("the cancel is journaled already", self.then(self.world.clone(), call, self.fresh))];
+        }
+        if !self.fresh {
+            return vec![self.gives_up("the journal of the cancel meets a newer version")];
+        }
+        let journal = |world: &World| {
+            self.write(world, |world| {
+                let cancel = Cancel { reason, requested_at: Time::from_seconds(0) };
+                world.status.change(|status| status.run.as_mut().unwrap().cancel = Some(cancel));
+            })
+        };
+        let mut steps = vec![("the cancel is journaled", self.then(journal(self.world), call, true))];
+        if let Some(world) = self.lossy() {
+            steps.push(("the cancel is journaled, and the answer is lost", self.then(journal(&world), None, false)));
+        }
+        steps
+    }
+
+    fn calls_cancel(&self, nonce: u8) -> Steps {
+        let (index, remote) = self.world.run_of(nonce).unwrap();
+        let call = |mut world: World| {
+            world.runs[index].stage = match remote.stage {
+                Some(Stage::Queued) => None,
+                Some(Stage::Running) => Some(Stage::Failed),
+                ended => ended,
+            };
+            world
+        };
+        let mut world = call(self.world.clone());
+        world.remember(self.process, |memory| _ = memory.cancels.insert(format!("id {nonce}")));
+        let mut steps = vec![("canceled", self.then(world, Some(Task::finish(Outcome::CancelSent)), self.fresh))];
+        if let Some(world) = self.lossy() {
+            let failed = Some(Task::finish(trouble()));
+            steps.push(("the cancel is lost", self.then(world.clone(), failed.clone(), self.fresh)));
+            steps.push(("canceled, and the answer is lost", self.then(call(world), failed, self.fresh)));
+        }
+        steps
+    }
+
+    fn releases(&self, rules: Rules) -> Steps {
+        if !self.fresh {
+            return vec![self.gives_up("the release meets a newer version")];
+        }
+        let world = self.world;
+        let sends = world.leftover.as_ref().is_some_and(|work| work.task.sends(None));
+        assert!(world.status.intent.is_none() && world.flying.is_empty() && !sends, "let go while a create is open");
+        for run in &world.runs {
+            let has_begun = run.stage != Some(Stage::Queued);
+            let has_ended = has_begun && run.stage != Some(Stage::Running);
+            match rules.deletion {
+                Some(RunDeletionPolicy::Cancel) => assert!(has_ended, "let go while a run is under way"),
+                Some(RunDeletionPolicy::CancelQueued) => assert!(has_begun, "let go while a run is queued"),
+                Some(RunDeletionPolicy::Orphan) | None => {}
+            }
+        }
+        vec![("released", self.then(self.write(world, |world| world.released = true), None, false))]
+    }
+
+    fn finishes(&self, outcome: &Outcome) -> Steps {
+        let next = self.world.status_after(outcome);
+        if next == *self.world.status {
+            return vec![self.gives_up("nothing to write")];
+        }
+        if !self.fresh {
+            return vec![self.gives_up("the status meets a newer version")];
+        }
+        vec![("status written", self.then(self.write(self.world, |world| world.status = Kept::new(next)), None, false))]
+    }
+}
+
+/// A state by number: how it was reached, and from where.
+struct Search {
+    known: HashMap<u64, usize>,
+    reached_by: Vec<(usize, &'static str)>,
+    before: Vec<Vec<usize>>,
+}
+
+impl Search {
+    fn number(&mut self, world: &World, from: usize, label: &'static str) -> Option<usize> {
+        let next = self.reached_by.len();
+        let number = *self.known.entry(hash_of(world)).or_insert(next);
+        if number == next {
+            self.reached_by.push((from, label));
+            self.before.push(vec![]);
+        }
+        if number != from {
+            self.before[number].push(from);
+        }
+        (number == next).then_some(number)
+    }
+
+    fn story(&self, mut number: usize) -> String {
+        let mut labels = vec![];
+        while number != 0 {
+            let (from, label) = self.reached_by[number];
+            labels.push(label);
+            number = from;
+        }
+        labels.reverse();
+        labels.join("\n  ")
+    }
+}
+
+/// Goes everywhere; returns how many states there are.
+fn explore(rules: Rules) -> usize {
+    let mut search = Search { known: HashMap::new(), reached_by: vec![], before: vec![] };
+    let start = World::new(rules);
+    let first = search.number(&start, 0, "").unwrap();
+    let mut queue = VecDeque::from([(first, start)]);
+    let mut good = vec![];
+    while let Some((number, world)) = queue.pop_front() {
+        let steps = catch_unwind(AssertUnwindSafe(|| {
+            world.check();
+            world.steps(rules)
+        }));
+        let Ok(steps) = steps else {
+            panic!("this happened under {rules:?}:\n  {}\nin {world:#?}", search.story(number))
+        };
+        if world.is_good_end() {
+            good.push(number);
+        }
+        for (label, next) in steps {
+            if let Some(new) = search.number(&next, number, label) {
+                queue.push_back((new, next));
+            }
+        }
+    }
+    let states = search.reached_by.len();
+    let mut ends_well = vec![false; states];
+    while let Some(number) = good.pop() {
+        if !std::mem::replace(&mut ends_well[number], true) {
+            good.extend(&search.before[number]);
+        }
+    }
+    let stuck = ends_well.iter().position(|ends_well| !ends_well);
+    if let Some(stuck) = stuck {
+        panic!("no good end can be reached under {rules:?} after:\n  {}", search.story(stuck));
+    }
+    states
+}
+
+const TROUBLE: Budget = Budget { crashes: 1, losses: 1, labels: 0, riddles: 0 };
+
+#[rstest]
+#[case::wait(Supersede::Wait)]
+#[case::cancel_queued(Supersede::CancelQueued)]
+#[case::cancel(Supersede::Cancel)]
+fn each_request_runs_once_or_is_superseded(#[case] supersede: Supersede) {
+    let states = explore(Rules { supersede, deletion: None, changes: true, budget: TROUBLE });
+    assert!(states > 1_000, "{states} states are too few to have seen anything");
+    eprintln!("{supersede:?}: {states} states");
+}
+
+#[rstest]
+#[case::orphan(RunDeletionPolicy::Orphan)]
+#[case::cancel_queued(RunDeletionPolicy::CancelQueued)]
+#[case::cancel(RunDeletionPolicy::Cancel)]
+fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
+    let rules = Rules { supersede: Supersede::Wait, deletion: Some(policy), changes: false, budget: TROUBLE };
+    let states = explore(rules);
+    assert!(states > 500, "{states} states are too few to have seen anything");
+    eprintln!("{policy:?}: {states} states");
+}
+
+#[test]
+fn a_label_and_a_riddle_do_no_harm() {
+    let budget = Budget { crashes: 0, losses: 1, labels: 1, riddles: 1 };
+    let rules = Rules { supersede: Supersede::CancelQueued, deletion: None, changes: false, budget };
+    eprintln!("{} states", explore(rules));
+}
