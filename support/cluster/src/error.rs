@@ -18,7 +18,7 @@ pub enum Error {
     },
     /// Go is needed for the build and is not installed.
     #[error(
-        "`go` was not found: install Go 1.26 or newer (https://go.dev/dl/), with which the control plane is compiled once, or set KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver, kube-controller-manager and kubectl"
+        "`go` was not found: install Go 1.26 or newer (https://go.dev/dl/), with which the programs are compiled once; for the control plane it is not needed if KUBEBUILDER_ASSETS is set to a directory with etcd, kube-apiserver, kube-controller-manager and kubectl"
     )]
     GoMissing,
     /// A program that ties the servers to this process is not installed.

@@ -49,6 +49,21 @@ pub(crate) const CONTROL_PLANE: Module = Module {
     ],
 };
 
+pub(crate) const HELM: Module = Module {
+    name: "helm",
+    go_mod: include_str!("../assets/helm/go.mod"),
+    go_sum: include_str!("../assets/helm/go.sum"),
+    // What its Makefile sets. Charts that are rendered without a cluster are for this Kubernetes version.
+    ldflags: "-s -w \
+        -X helm.sh/helm/v3/internal/version.version=v3.22.0 \
+        -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 \
+        -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=37 \
+        -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 \
+        -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
+    estimate: "about 2 minutes",
+    binaries: &[Binary { name: "helm", package: "helm.sh/helm/v3/cmd/helm" }],
+};
+
 const FLAGS: [&str; 3] = ["-mod=readonly", "-trimpath", "-buildvcs=false"];
 
 /// How often a process looks whether the other one's build is over.
@@ -191,6 +206,17 @@ mod tests {
             Module { ldflags: "-s", ..EXAMPLE },
         ] {
             assert_ne!(other.key(), key);
+        }
+    }
+
+    #[test]
+    fn the_version_that_a_binary_tells_is_the_pinned_one() {
+        for (module, variable, package) in
+            [(CONTROL_PLANE, "gitVersion=", "k8s.io/kubernetes"), (HELM, "version.version=", "helm.sh/helm/v3")]
+        {
+            let told = module.ldflags.split(variable).nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+            let pinned = format!("\t{package} {told} ");
+            assert!(module.go_mod.contains(&pinned), "{} has another version of {package} than {told}", module.name);
         }
     }
 

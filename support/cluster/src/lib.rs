@@ -28,6 +28,7 @@ mod credentials;
 mod error;
 mod go_build;
 mod hash;
+pub mod helm;
 mod kubeconfig;
 mod options;
 mod ports;

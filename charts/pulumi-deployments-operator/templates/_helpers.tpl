@@ -1,0 +1,41 @@
+{{/* The name of what belongs to a release. */}}
+{{- define "pulumi-deployments-operator.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What tells this release's pods from all others. It can never change. */}}
+{{- define "pulumi-deployments-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "pulumi-deployments-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "pulumi-deployments-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "pulumi-deployments-operator.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "pulumi-deployments-operator.fullname" .) -}}
+{{- end -}}
+
+{{- define "pulumi-deployments-operator.image" -}}
+{{- with .Values.image -}}
+{{- if contains "/OWNER/" .repository -}}
+{{- fail "image.repository still names OWNER: no image is published yet. Build one, push it to a registry that the cluster can pull from, and set image.repository to its name." -}}
+{{- end -}}
+{{- printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The subject of every binding. */}}
+{{- define "pulumi-deployments-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "pulumi-deployments-operator.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}

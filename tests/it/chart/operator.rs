@@ -1,0 +1,109 @@
+//! The operator as a process in place of the chart's pod: its arguments, its ServiceAccount, its namespace.
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::Stdio,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::{NAMESPACE, RELEASE};
+use crate::{
+    control_plane::ControlPlane,
+    eventually::{SOON, eventually},
+    world::SPEED,
+};
+
+/// The running operator. Dropping it kills it.
+pub struct Operator {
+    _process: Child,
+    files: TempDir,
+}
+
+impl Operator {
+    /// Starts what the chart's Deployment describes, and waits until its probes would let it pass.
+    pub async fn start(plane: &mut ControlPlane) -> Self {
+        let get = ["get", "deployments.apps", RELEASE, "--namespace", NAMESPACE, "--output=json"];
+        let deployment: Value = serde_json::from_str(&plane.kubectl(get, None).await.success()).unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let arguments: Vec<&str> =
+            container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap()).collect();
+
+        let files = tempfile::tempdir().unwrap();
+        let kubeconfig = files.path().join("kubeconfig");
+        let account = pod["serviceAccountName"].as_str().unwrap();
+        let create = ["create", "token", account, "--namespace", NAMESPACE];
+        let token = plane.kubectl(create, None).await.success();
+        fs::write(&kubeconfig, credentials(plane, token.trim()).to_string()).unwrap();
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pulumi-deployments-operator"));
+        command
+            .args(arguments)
+            // The pod has a port to itself and all the time in the world.
+            .args(["--listen=127.0.0.1:0", &format!("--unsafe-speed={SPEED}")])
+            .env_clear()
+            .env("KUBECONFIG", &kubeconfig)
+            .env("POD_NAME", "operator-0")
+            .env("RUST_LOG", "info,pulumi_deployments_operator=debug")
+            .stdout(Stdio::null())
+            .stderr(File::create(files.path().join("log")).unwrap())
+            .kill_on_drop(true);
+        let operator = Self { _process: command.spawn().unwrap(), files };
+
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        for probe in ["livenessProbe", "readinessProbe"] {
+            let path = container[probe]["httpGet"]["path"].as_str().unwrap();
+            eventually(SOON, path, async || {
+                let address = operator.address().ok_or_else(|| operator.log())?;
+                let answer = client.get(format!("http://{address}{path}")).send().await;
+                let status = answer.map_err(|error| error.to_string())?.status();
+                if status.is_success() { Ok(()) } else { Err(format!("{status}: {}", operator.log())) }
+            })
+            .await;
+        }
+        operator
+    }
+
+    /// The kubeconfig with the ServiceAccount's token.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.files.path().join("kubeconfig")
+    }
+
+    /// What it complained about.
+    pub fn warnings(&self) -> String {
+        let log = self.log();
+        let is_warning = |line: &&str| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"");
+        let warnings: Vec<&str> = log.lines().filter(is_warning).collect();
+        warnings.join("\n")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.files.path().join("log")).unwrap()
+    }
+
+    /// Where it listens, once it has said so.
+    fn address(&self) -> Option<String> {
+        let log = self.log();
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find_map(|line| line["address"].as_str().map(str::to_owned))
+    }
+}
+
+/// A kubeconfig, which says the same as what a pod finds in its file system.
+fn credentials(plane: &mut ControlPlane, token: &str) -> Value {
+    let cluster = plane.cluster();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "local", "cluster": {"server": cluster.url(), "certificate-authority": cluster.ca()}}],
+        "users": [{"name": "operator", "user": {"token": token}}],
+        "contexts": [
+            {"name": "local", "context": {"cluster": "local", "user": "operator", "namespace": NAMESPACE}},
+        ],
+        "current-context": "local",
+    })
+}
