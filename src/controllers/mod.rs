@@ -2,7 +2,7 @@
 //!
 //! Each controller has the same rooms, in the order in which data flows through them:
 //! `gather` (reads) → `desired` (pure, where there is one) → `plan` (pure) → `act` (writes) → `status` (pure),
-//! and `mod.rs` with the reconcile itself.
+//! the words between them in `outcome` and `reason`, and `mod.rs` with the reconcile itself.
 //!
 //! | question | file |
 //! |---|---|

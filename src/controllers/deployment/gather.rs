@@ -9,8 +9,8 @@ use super::{
     desired,
     mirror::View,
     plan::{Inputs, Reach, Recovery, Road, Sighting, Start},
+    reason::Reason,
     request,
-    status::Reason,
 };
 use crate::{
     api::{

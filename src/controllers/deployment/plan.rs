@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{mirror::View, status::Reason};
+use super::{mirror::View, reason::Reason};
 use crate::{
     api::{
         DeploymentStatus,

@@ -1,9 +1,10 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
 use super::{
-    act::Outcome,
     mirror::{Stage, step_column},
+    outcome::Outcome,
     plan::{Adoption, Inputs},
+    reason::Reason,
 };
 use crate::{
     api::{
@@ -17,51 +18,6 @@ use crate::{
         requeue::Consequence,
     },
 };
-
-/// Why a Deployment stands where it stands. A run that has ended has its phase as reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The Organization is missing, or its token is not accepted.
-    OrganizationNotReady,
-    /// The Organization does not let this namespace run this operation on this stack.
-    AccessDenied,
-    /// The stack does not exist.
-    StackNotFound,
-    /// Everything that the run uses must stay the same for a while first.
-    Settling,
-    /// The settings are missing or not in sync yet.
-    SettingsNotReady,
-    /// A Secret, ConfigMap or key is not there.
-    SourceMissing,
-    /// Nothing new is started, or nothing is written remotely.
-    Suspended,
-    /// The request budget has no room.
-    AwaitingBudget,
-    /// A create may still be on its way.
-    CreatePending,
-    /// It cannot be told whether a create happened.
-    CreateOutcomeUnknown,
-    /// The service refused the request.
-    CreateRefused,
-    /// The reference leads to another stack than before.
-    TargetChanged,
-    /// The service has the run in its queue.
-    Queued,
-    /// The run is under way.
-    Running,
-    /// The run ended well.
-    Succeeded,
-    /// The run ended badly.
-    Failed,
-    /// The service skipped the run.
-    Skipped,
-    /// The run was canceled.
-    Canceled,
-    /// The service does not know the run any more.
-    RunDisappeared,
-    /// The status was taken over from a backup or another operator.
-    Adopted,
-}
 
 /// The new status.
 #[must_use]

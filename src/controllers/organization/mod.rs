@@ -2,7 +2,9 @@
 
 mod act;
 mod gather;
+mod outcome;
 mod plan;
+mod reason;
 mod status;
 
 use std::{collections::HashSet, sync::Arc};

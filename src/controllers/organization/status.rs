@@ -1,6 +1,6 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
-use super::{act::Outcome, plan::Inputs};
+use super::{outcome::Outcome, plan::Inputs, reason::Reason};
 use crate::{
     api::{
         ConditionStatus, OrganizationStatus, Time,
@@ -12,23 +12,6 @@ use crate::{
         requeue::Consequence,
     },
 };
-
-/// Why an organization stands where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The service accepts the token.
-    Connected,
-    /// Nothing is written remotely.
-    Suspended,
-    /// The operator's `--allowed-backend` list does not have the backend.
-    BackendNotAllowed,
-    /// The Secret or its key is not there.
-    TokenMissing,
-    /// It is being deleted and still needed.
-    InUse,
-    /// The request budget has no room.
-    AwaitingBudget,
-}
 
 /// The new status.
 #[must_use]

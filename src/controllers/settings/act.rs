@@ -8,6 +8,7 @@ use tracing::info;
 use super::{
     equality::remote_digest,
     gather::Means,
+    outcome::Outcome,
     plan::{Clearance, Convergence, Plan},
     schedule,
 };
@@ -15,41 +16,12 @@ use crate::{
     api::{StackDeploymentSettings, StackDeploymentSettingsStatus, settings::RemoteVersion},
     controllers::{
         Context, Error,
-        conditions::Words,
         links::{Kind, Resource},
         requeue::{Consequence, Retry, consequence},
         write,
     },
     pulumi::{self, Class},
 };
-
-/// What came of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It is gone, or as it was.
-    Nothing,
-    /// It waits and goes on by itself.
-    Waiting(Words),
-    /// It waits for the stack.
-    AwaitingStack(Words),
-    /// It waits for a person.
-    Refused(Words),
-    /// It waits for the request budget.
-    AwaitingBudget,
-    /// The service could not be asked, or refused.
-    Failed(Consequence),
-    /// The stack was created, and is looked at again at once.
-    StackCreated,
-    /// The remote side is as declared.
-    Converged {
-        /// What was done.
-        convergence: Box<Convergence>,
-        /// The remote document as the service left it.
-        remote: RemoteVersion,
-        /// Why the stack's pause could not be set, when it could not.
-        pause_failed: Option<Consequence>,
-    },
-}
 
 /// Carries a plan out. Returns the settings as they are in Kubernetes afterwards.
 pub async fn act(

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::{
     desired::desired,
     plan::{Deletion, Inputs, Read, View},
+    reason::Reason,
     schedule,
-    status::Reason,
 };
 use crate::{
     api::{

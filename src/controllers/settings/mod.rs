@@ -5,7 +5,9 @@ mod desired;
 mod equality;
 mod gather;
 mod merge;
+mod outcome;
 mod plan;
+mod reason;
 mod schedule;
 mod status;
 

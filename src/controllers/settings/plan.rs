@@ -8,7 +8,7 @@ use super::{
     desired::Desired,
     equality::remote_digest,
     merge::{Merge, Merged},
-    status::Reason,
+    reason::Reason,
 };
 use crate::{
     api::{

@@ -256,6 +256,14 @@ fn ended_as(result: Phase, stage: Option<Stage>) -> Outcome {
 }
 
 #[test]
+fn the_end_of_an_earlier_request_is_not_that_of_the_next() {
+    let outcome = ended_as(Phase::Succeeded, Some(Stage::Succeeded));
+    let next = status(&with_run(None), &inputs(2), &outcome, at(1));
+    assert_eq!((next.phase, reasons(&next)), (Some(Phase::Pending), (Reading::InProgress, "Settling".to_owned())));
+    assert_eq!(next.run.unwrap().result, Some(Phase::Succeeded));
+}
+
+#[test]
 fn a_request_that_is_taken_back_leaves_the_end_of_the_one_before() {
     let ended = status(&with_run(None), &inputs(1), &ended_as(Phase::Failed, None), at(1));
     let waiting = status(&ended, &inputs(2), &Outcome::Settling(std::time::Duration::ZERO), at(2));

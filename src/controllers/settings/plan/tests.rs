@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        act::Outcome,
         equality::path_of_pointer,
         merge::tests::{
             documents::{any_document, any_foreign_document},
             expected, install_key, node,
             service::{Habits, Service, any_habits},
         },
+        outcome::Outcome,
         status::status,
     },
     *,

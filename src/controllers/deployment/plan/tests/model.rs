@@ -40,7 +40,7 @@ use std::{
 
 use rstest::rstest;
 
-use super::{super::super::act::Outcome, super::super::status::status, *};
+use super::{super::super::outcome::Outcome, super::super::status::status, *};
 use crate::{
     api::deployment::Cancel,
     controllers::{

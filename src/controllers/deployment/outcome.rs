@@ -1,0 +1,62 @@
+//! Pure: what came of a plan, for `status` to tell.
+
+use std::time::Duration;
+
+use super::{mirror::View, plan::Adoption};
+use crate::{
+    api::deployment::{Failure, Phase, Refusal},
+    controllers::{conditions::Words, requeue::Consequence},
+};
+
+/// What came of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was let go.
+    Released,
+    /// Its request has been handled.
+    Nothing,
+    /// It stays as it is until the organization has been looked at.
+    Held,
+    /// The status of another object or operator was taken over.
+    Adopted(Adoption),
+    /// It waits and goes on by itself.
+    Waiting(Words),
+    /// It waits for a person.
+    Refused(Words),
+    /// It waits until nothing has changed for a while.
+    Settling(Duration),
+    /// It waits for the request budget.
+    AwaitingBudget,
+    /// The run was created, or found again, and recorded.
+    Created,
+    /// A create may still be on its way.
+    CreatePending(Duration),
+    /// It cannot be told whether a create happened.
+    CreateUnknown {
+        /// What stands in the way of knowing.
+        why: String,
+        /// Whether a person is needed by now.
+        needs_person: bool,
+    },
+    /// The stack does not exist.
+    StackMissing(String),
+    /// The service refused the request.
+    CreateRefused(Refusal),
+    /// The create certainly did not happen; everything is planned anew.
+    Withdrawn,
+    /// The run goes on.
+    Following(Option<Box<View>>),
+    /// The run has ended.
+    Concluded {
+        /// The result.
+        result: Phase,
+        /// The last look, unless the run is gone.
+        view: Option<Box<View>>,
+        /// Where and how it failed.
+        failure: Option<Failure>,
+    },
+    /// The run's cancel was sent.
+    CancelSent,
+    /// The service could not be asked, or refused.
+    Failed(Consequence),
+}

@@ -1,0 +1,46 @@
+//! Pure: the one list of reasons of this kind.
+
+/// Why a Deployment stands where it stands. A run that has ended has its phase as reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The Organization is missing, or its token is not accepted.
+    OrganizationNotReady,
+    /// The Organization does not let this namespace run this operation on this stack.
+    AccessDenied,
+    /// The stack does not exist.
+    StackNotFound,
+    /// Everything that the run uses must stay the same for a while first.
+    Settling,
+    /// The settings are missing or not in sync yet.
+    SettingsNotReady,
+    /// A Secret, ConfigMap or key is not there.
+    SourceMissing,
+    /// Nothing new is started, or nothing is written remotely.
+    Suspended,
+    /// The request budget has no room.
+    AwaitingBudget,
+    /// A create may still be on its way.
+    CreatePending,
+    /// It cannot be told whether a create happened.
+    CreateOutcomeUnknown,
+    /// The service refused the request.
+    CreateRefused,
+    /// The reference leads to another stack than before.
+    TargetChanged,
+    /// The service has the run in its queue.
+    Queued,
+    /// The run is under way.
+    Running,
+    /// The run ended well.
+    Succeeded,
+    /// The run ended badly.
+    Failed,
+    /// The service skipped the run.
+    Skipped,
+    /// The run was canceled.
+    Canceled,
+    /// The service does not know the run any more.
+    RunDisappeared,
+    /// The status was taken over from a backup or another operator.
+    Adopted,
+}

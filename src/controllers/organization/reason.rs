@@ -1,0 +1,18 @@
+//! Pure: the one list of reasons of this kind.
+
+/// Why an organization stands where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The service accepts the token.
+    Connected,
+    /// Nothing is written remotely.
+    Suspended,
+    /// The operator's `--allowed-backend` list does not have the backend.
+    BackendNotAllowed,
+    /// The Secret or its key is not there.
+    TokenMissing,
+    /// It is being deleted and still needed.
+    InUse,
+    /// The request budget has no room.
+    AwaitingBudget,
+}

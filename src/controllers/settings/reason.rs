@@ -1,0 +1,30 @@
+//! Pure: the one list of reasons of this kind.
+
+/// Why the settings of a stack stand where they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The remote settings are as declared.
+    Synced,
+    /// The Organization is missing, or its token is not accepted.
+    OrganizationNotReady,
+    /// The Organization does not let this namespace use this stack.
+    AccessDenied,
+    /// An older resource owns the settings of this stack.
+    Conflict,
+    /// A Secret, ConfigMap or key is not there.
+    SourceMissing,
+    /// The stack does not exist.
+    StackNotFound,
+    /// The stack was just created.
+    StackCreated,
+    /// Nothing is written remotely.
+    Suspended,
+    /// Something else keeps changing the same fields.
+    Contested,
+    /// The Organization leads to another stack than before.
+    TargetChanged,
+    /// It is being deleted and waits for its turn.
+    Finalizing,
+    /// The request budget has no room.
+    AwaitingBudget,
+}
