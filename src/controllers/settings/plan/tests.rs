@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        equality::path_of_pointer,
         merge::tests::{
             documents::{any_document, any_foreign_document},
             expected, install_key, node,
-            service::{Habits, Service, any_habits},
+            service::{Habits, Service, any_habits, declared},
         },
         outcome::Outcome,
         status::status,
@@ -278,10 +277,6 @@ impl Resource {
         }
         plan
     }
-
-    fn paths(&self) -> BTreeSet<Vec<String>> {
-        self.status.last_applied.iter().map(|field| path_of_pointer(&field.path)).collect()
-    }
 }
 
 proptest! {
@@ -319,14 +314,14 @@ proptest! {
         let mut resource = Resource::new(habits);
         resource.service.patch(&foreign);
         resource.reconcile(&first);
-        let mut ours = resource.paths();
+        let set_by = |document| declared(document, habits).into_iter().filter_map(|(path, value)| value.map(|_| path));
+        let mut ours: BTreeSet<_> = set_by(&second).collect();
         if crash {
             resource.reconcile_and_crash(&second);
+            ours.extend(set_by(&first));
         } else {
             resource.reconcile(&second);
-            ours.clear();
         }
-        ours.extend(resource.paths());
         let left = expected(&resource.service.fields(), &ours, &Node::object(), habits, Unmanaged::Keep);
         let plan = resource.delete();
         prop_assert_eq!(resource.service.fields(), left.clone());
