@@ -268,3 +268,24 @@ async fn an_override_takes_the_other_arms_of_a_one_of_away() {
     let git = world.runs().pop().unwrap().settings["sourceContext"]["git"].clone();
     assert_eq!((git["commit"].as_str(), git.get("branch")), (Some("abc123"), None), "{git}");
 }
+
+/// The settings that named the Organization are gone before the run is canceled, as it happens in a namespace that is
+/// being deleted.
+#[tokio::test]
+async fn an_organization_waits_for_a_run_whose_settings_are_gone() {
+    let world = connected("orphaned").await;
+    world
+        .put_settings(json!({"settings": {"sourceContext": {"git": {"repoURL": "https://example.com/web.git"}}}}))
+        .await;
+    world.simulator.hold(&world.stack("web/prod")).unwrap();
+    world.put_deployment("web", json!({"settingsRef": {"name": "web"}, "deletionPolicy": "Cancel"})).await;
+    world.phase("web", Phase::Running).await;
+    world.delete::<StackDeploymentSettings>("web").await;
+    world.gone::<StackDeploymentSettings>("web").await;
+    world.delete::<Organization>("acme").await;
+    world.organization_is("InUse").await;
+    world.delete::<Deployment>("web").await;
+    world.gone::<Deployment>("web").await;
+    assert!(world.runs()[0].canceled);
+    world.gone::<Organization>("acme").await;
+}

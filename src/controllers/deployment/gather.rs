@@ -130,8 +130,24 @@ pub fn links(deployment: &Deployment, context: &Context) -> HashSet<Link> {
     let settings =
         deployment.spec.settings_ref.as_ref().map(|reference| Kind::Settings.named(&this.namespace, &reference.name));
     sources::links(&values, &this.namespace)
-        .chain(settings.into_iter().chain(owner(deployment, context)).map(Link::Resource))
+        .chain(
+            settings.into_iter().chain(owner(deployment, context)).chain(ways(deployment, context)).map(Link::Resource),
+        )
         .collect()
+}
+
+/// The Organizations that lead to what is recorded and not over: they are needed even when the settings that named one
+/// of them are gone.
+fn ways(deployment: &Deployment, context: &Context) -> Vec<Resource> {
+    let Some(status) = &deployment.status else { return vec![] };
+    let active = status.run.as_ref().filter(|run| run.result.is_none()).map(|run| &run.target);
+    let Some(target) = status.intent.as_ref().map(|intent| &intent.target).or(active) else { return vec![] };
+    let leads_there = |organization: &Organization| {
+        let name = organization.spec.name.clone().unwrap_or_else(|| organization.name_any());
+        name == target.organization && organization.spec.backend_url.trim_end_matches('/') == target.backend_url
+    };
+    let found = context.organizations.filter(leads_there);
+    found.iter().map(|way| Kind::Organization.named(way.namespace().unwrap_or_default(), way.name_any())).collect()
 }
 
 /// The way to a recorded target: the record decides, since a reference may be gone or lead elsewhere by now.

@@ -859,7 +859,6 @@ const TROUBLE: Budget = Budget { crashes: 1, losses: 1, labels: 0, riddles: 0 };
 fn each_request_runs_once_or_is_superseded(#[case] supersede: Supersede) {
     let states = explore(Rules { supersede, deletion: None, changes: true, budget: TROUBLE });
     assert!(states > 1_000, "{states} states are too few to have seen anything");
-    eprintln!("{supersede:?}: {states} states");
 }
 
 #[rstest]
@@ -870,12 +869,11 @@ fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
     let rules = Rules { supersede: Supersede::Wait, deletion: Some(policy), changes: false, budget: TROUBLE };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
-    eprintln!("{policy:?}: {states} states");
 }
 
 #[test]
 fn a_label_and_a_riddle_do_no_harm() {
     let budget = Budget { crashes: 0, losses: 1, labels: 1, riddles: 1 };
     let rules = Rules { supersede: Supersede::CancelQueued, deletion: None, changes: false, budget };
-    eprintln!("{} states", explore(rules));
+    assert!(explore(rules) > 100);
 }
