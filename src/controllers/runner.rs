@@ -130,6 +130,8 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, Told>, 
             }
         }
         Event::InitApply(object) | Event::Apply(object) => {
+            // Those that it does not need any more are told as well.
+            let upstream: Vec<_> = context.wakers.links.organizations_of(&resource(object)).collect();
             context.wakers.links.set(&resource(object), object.links(context));
             let relevance = object.relevance();
             let key = ObjectRef::from_obj(object);
@@ -137,7 +139,7 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, Told>, 
             if before.is_none_or(|before| before.relevance != relevance) {
                 let resource = resource(object);
                 context.wakers.wake_dependents(&Link::Resource(resource.clone()));
-                wake_deleted(&resource, context);
+                wake_deleted(upstream.into_iter().chain(context.wakers.links.organizations_of(&resource)), context);
             }
         }
         Event::Delete(object) => {
@@ -160,8 +162,8 @@ fn is_gone(resource: &Resource, context: &Context) {
 }
 
 /// An Organization that is being deleted waits for runs to end.
-fn wake_deleted(dependent: &Resource, context: &Context) {
-    for upstream in context.wakers.links.organizations_of(dependent) {
+fn wake_deleted(organizations: impl Iterator<Item = Resource>, context: &Context) {
+    for upstream in organizations {
         let organization = context.organizations.get(&upstream.namespace, &upstream.name);
         if organization.is_some_and(|organization| organization.metadata.deletion_timestamp.is_some()) {
             context.wakers.wake(&upstream);
