@@ -28,6 +28,9 @@ pub fn set_pause_applied(conditions: &mut Vec<Condition>, failed: Option<&Standi
     }
 }
 
+/// What every resource says that waits for its turn.
+pub const AWAITING_BUDGET: &str = "waiting for the request budget that everything with this token shares";
+
 /// Where a resource stands, in kstatus' terms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {

@@ -184,7 +184,7 @@ impl Context {
                 "Organization {namespace}/{name} does not exist (or is outside the watched namespaces); create it, and this goes on by itself"
             ));
         };
-        if let Some(connection) = self.connections.get(&format!("{namespace}/{name}")).filter(|way| way.is_accepted()) {
+        if let Some(connection) = self.connections.get(&owner.key()).filter(|way| way.is_accepted()) {
             return Way::Open(connection);
         }
         match organization.status.as_ref().and_then(|status| find(&status.conditions, types::READY)) {
@@ -217,11 +217,19 @@ impl Context {
         Ok(found.and_then(|namespace| namespace.metadata.labels).unwrap_or_default())
     }
 
-    /// Whether a namespace is being deleted.
+    /// Whether a resource that cannot reach the service is let go all the same: its namespace is being deleted, and it
+    /// has waited for long.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub async fn namespace_is_terminating(&self, namespace: &str) -> Result<bool, Error> {
+    /// When the namespace cannot be read.
+    pub async fn gives_up<K: kube::Resource>(&self, object: &K) -> Result<bool, Error> {
+        let deleted = object.meta().deletion_timestamp.as_ref();
+        let waited = deleted.map(|since| jiff::Timestamp::now().duration_since(since.0));
+        let long_enough = waited.is_some_and(|waited| waited.unsigned_abs() >= self.timings.give_up_finalizing);
+        Ok(long_enough && self.namespace_is_terminating(object.meta().namespace.as_deref().unwrap_or_default()).await?)
+    }
+
+    async fn namespace_is_terminating(&self, namespace: &str) -> Result<bool, Error> {
         let found = Api::<Namespace>::all(self.kube.clone()).get_opt(namespace).await?;
         Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
     }

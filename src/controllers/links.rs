@@ -18,6 +18,14 @@ pub struct Resource {
     pub name: String,
 }
 
+impl Resource {
+    /// `namespace/name`, as connections are named.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
 /// One of the three kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {

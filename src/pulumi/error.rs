@@ -104,6 +104,12 @@ impl Error {
         anonymous.to_string()
     }
 
+    /// True when the service itself says that what was asked for is not there.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.class() == Class::NotFound && self.is_service_answer()
+    }
+
     /// True when another attempt may help: nothing came back, or nothing usable.
     #[must_use]
     pub fn is_transient(&self) -> bool {

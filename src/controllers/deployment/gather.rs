@@ -86,7 +86,7 @@ pub async fn gather(deployment: &Deployment, context: &Context) -> Result<(Input
             Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
         }
         if deleting && means.connection.is_none() {
-            inputs.give_up = gives_up(deployment, context).await?;
+            inputs.give_up = context.gives_up(deployment).await?;
         }
         if let (Some(run), Some(connection)) = (active, &means.connection) {
             inputs.sighting = sight(context, &this, run, connection);
@@ -154,7 +154,7 @@ fn ways(deployment: &Deployment, context: &Context) -> Vec<Resource> {
 /// Only an Organization that lets this namespace use the stack is a way.
 async fn reach(context: &Context, this: &Resource, owner: Option<&Resource>, target: &Target) -> Result<Way, Error> {
     let mut ways = context.connections.to(&target.backend_url, &target.organization);
-    let first = owner.map(|owner| format!("{}/{}", owner.namespace, owner.name));
+    let first = owner.map(Resource::key);
     ways.sort_by_key(|connection| (Some(&connection.key) != first.as_ref(), connection.key.clone()));
     for connection in ways {
         let Some(organization) =
@@ -178,13 +178,6 @@ async fn reach(context: &Context, this: &Resource, owner: Option<&Resource>, tar
          (deletionPolicy: Orphan lets a resource that is being deleted go at once)",
         target.backend_url
     )))
-}
-
-async fn gives_up(deployment: &Deployment, context: &Context) -> Result<bool, Error> {
-    let waited =
-        deployment.metadata.deletion_timestamp.as_ref().map(|since| jiff::Timestamp::now().duration_since(since.0));
-    let long_enough = waited.is_some_and(|waited| waited.unsigned_abs() >= context.timings.give_up_finalizing);
-    Ok(long_enough && context.namespace_is_terminating(&deployment.namespace().unwrap_or_default()).await?)
 }
 
 /// Has the run followed, and returns the latest look at it.

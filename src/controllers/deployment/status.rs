@@ -13,7 +13,7 @@ use crate::{
         deployment::{CancelReason, Phase, Run},
     },
     controllers::{
-        conditions::{Standing, Words, set_standing},
+        conditions::{AWAITING_BUDGET, Standing, Words, set_standing},
         context::Happening,
         requeue::Consequence,
     },
@@ -115,7 +115,6 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
 }
 
 const SETTLING: &str = "the request and all that it uses must stay the same for spec.settle before it runs";
-const AWAITING_BUDGET: &str = "waiting for the request budget that everything with this token shares";
 const CREATE_PENDING: &str = "the answer to the creation of the run was lost; \
     the stack's deployments are searched for it once it can't be on its way any more";
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::info;
 
-use super::{gather::key, outcome::Outcome, plan::Plan};
+use super::{outcome::Outcome, plan::Plan};
 use crate::{
     api::Organization,
     controllers::{
@@ -68,7 +68,7 @@ pub async fn act(
 
 /// Notes whether the service takes the token, and tells those who wait for that.
 fn accept(context: &Context, this: &Resource, accepted: bool) -> Option<Arc<Connection>> {
-    let connection = context.connections.get(&key(this))?;
+    let connection = context.connections.get(&this.key())?;
     if connection.accepted.swap(accepted, Ordering::Relaxed) != accepted {
         info!(accepted, organization = %connection.organization, "access token");
         context.wakers.wake_dependents(&Link::Resource(this.clone()));

@@ -130,7 +130,7 @@ fn connect(
     inputs: &Inputs,
     token: SecretValue,
 ) -> Result<Arc<Connection>, pulumi::Error> {
-    let key = key(this);
+    let key = this.key();
     let limit = organization.spec.rate_limit.unwrap_or_default();
     let rate = Rate { per_second: f64::from(limit.requests_per_second), burst: limit.burst };
     let governor = context.connections.governor(&inputs.backend, &token, &key, rate);
@@ -155,11 +155,6 @@ fn connect(
         token,
         accepted: AtomicBool::new(false),
     }))
-}
-
-/// `namespace/name`, as connections are named.
-pub fn key(this: &Resource) -> String {
-    format!("{}/{}", this.namespace, this.name)
 }
 
 fn is_due(organization: &Organization, context: &Context, inputs: &Inputs, connection: &Connection) -> bool {

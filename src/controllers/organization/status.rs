@@ -7,7 +7,7 @@ use crate::{
         condition::{find, types},
     },
     controllers::{
-        conditions::{Standing, Words, set_pause_applied, set_standing},
+        conditions::{AWAITING_BUDGET, Standing, Words, set_pause_applied, set_standing},
         context::Happening,
         requeue::Consequence,
     },
@@ -32,10 +32,7 @@ pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now:
             ),
         )),
         Outcome::AwaitingToken(missing) => Standing::InProgress(Words::new(Reason::TokenMissing, missing)),
-        Outcome::AwaitingBudget => Standing::Retrying(Words::new(
-            Reason::AwaitingBudget,
-            "waiting for the request budget that everything with this token shares",
-        )),
+        Outcome::AwaitingBudget => Standing::Retrying(Words::new(Reason::AwaitingBudget, AWAITING_BUDGET)),
         Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => standing.clone(),
         Outcome::Accepted { seen, pause } => {
             next.user = Some(seen.user.clone());

@@ -143,7 +143,7 @@ async fn clear(clearance: Clearance, mut means: Means) -> Result<(), pulumi::Err
         Clearance::Delete => connection.client.delete_settings(permit, stack).await,
     };
     match done {
-        Err(error) if error.class() == Class::NotFound && error.is_service_answer() => Ok(()),
+        Err(error) if error.is_gone() => Ok(()),
         Ok(()) => {
             info!(%stack, "cleared settings");
             Ok(())

@@ -32,7 +32,7 @@ use crate::{
         requeue::consequence,
         sources, write,
     },
-    pulumi::{self, Admission, CallClass, Class, Permit, StackId},
+    pulumi::{self, Admission, CallClass, Permit, StackId},
 };
 
 /// Settings, perhaps the stack, a push, the pause read and set.
@@ -101,13 +101,13 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     if due == Due::Not && !deleting {
         return Ok((inputs, None));
     }
-    let kept = || context.connections.get(&format!("{}/{}", owner.namespace, owner.name)).filter(|_| deleting);
+    let kept = || context.connections.get(&owner.key()).filter(|_| deleting);
     let connection = match context.way(&owner, organization.as_deref()) {
         Way::Open(connection) => connection,
         way => match (kept(), way) {
             (Some(connection), _) => connection,
             (None, Way::Closed(why)) => {
-                if deleting && gives_up(settings, context).await? {
+                if deleting && context.gives_up(settings).await? {
                     inputs.deletion = Deletion::GiveUp;
                 }
                 inputs.view = View::Waiting(Words::new(Reason::OrganizationNotReady, why));
@@ -223,13 +223,6 @@ fn deletion(
     if runs > 0 { Deletion::AfterRuns(runs) } else { Deletion::Yes }
 }
 
-async fn gives_up(settings: &StackDeploymentSettings, context: &Context) -> Result<bool, Error> {
-    let waited =
-        settings.metadata.deletion_timestamp.as_ref().map(|since| jiff::Timestamp::now().duration_since(since.0));
-    let long_enough = waited.is_some_and(|waited| waited.unsigned_abs() >= context.timings.give_up_finalizing);
-    Ok(long_enough && context.namespace_is_terminating(&settings.namespace().unwrap_or_default()).await?)
-}
-
 /// The role that the organization forces; or why these settings may not be pushed. Access comes before ownership.
 async fn admitted(
     settings: &StackDeploymentSettings,
@@ -338,12 +331,11 @@ async fn remote(
     stack: &StackId,
     with_pause: bool,
 ) -> Result<Option<Remote>, pulumi::Error> {
-    let is_gone = |error: &pulumi::Error| error.class() == Class::NotFound && error.is_service_answer();
     let (document, version) = match connection.client.settings(permit, stack).await {
         Ok(settings) => (settings.document, settings.version),
-        Err(error) if is_gone(&error) => match connection.client.stack(permit, stack).await {
+        Err(error) if error.is_gone() => match connection.client.stack(permit, stack).await {
             Ok(_) => (Value::Null, None),
-            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) if error.is_gone() => return Ok(None),
             Err(error) => return Err(error),
         },
         Err(error) => return Err(error),

@@ -11,7 +11,7 @@ use crate::{
         condition::{find, types},
     },
     controllers::{
-        conditions::{Standing, Words, set_pause_applied, set_standing},
+        conditions::{AWAITING_BUDGET, Standing, Words, set_pause_applied, set_standing},
         context::Happening,
         requeue::Consequence,
     },
@@ -34,10 +34,7 @@ pub fn status(
         Outcome::Nothing => return old.clone(),
         Outcome::Waiting(words) | Outcome::AwaitingStack(words) => Standing::InProgress(words.clone()),
         Outcome::Refused(words) => Standing::Stalled(words.clone()),
-        Outcome::AwaitingBudget => Standing::Retrying(Words::new(
-            Reason::AwaitingBudget,
-            "waiting for the request budget that everything with this token shares",
-        )),
+        Outcome::AwaitingBudget => Standing::Retrying(Words::new(Reason::AwaitingBudget, AWAITING_BUDGET)),
         Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => standing.clone(),
         Outcome::StackCreated => Standing::InProgress(Words::new(Reason::StackCreated, "the stack was created")),
         Outcome::Converged { convergence, remote, pause_failed } => {

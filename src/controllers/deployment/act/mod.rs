@@ -271,7 +271,7 @@ async fn cancel(
                 }
                 return Ok((deployment, Outcome::Following(Some(Box::new(View::of(&found))))));
             }
-            Err(error) if !is_gone(&error) => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
+            Err(error) if !error.is_gone() => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
             Ok(_) | Err(_) => {}
         }
     }
@@ -280,16 +280,12 @@ async fn cancel(
     }
     match connection.client.cancel(&mut permit, &stack, &run.id).await {
         Ok(()) => info!(id = %run.id, version = run.version, ?reason, "canceled the run"),
-        Err(error) if is_gone(&error) => info!(id = %run.id, ?reason, "the run to cancel is not there any more"),
+        Err(error) if error.is_gone() => info!(id = %run.id, ?reason, "the run to cancel is not there any more"),
         Err(error) => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
     }
     context.memory.note_cancel(&run.id);
     context.observer.poke(&connection.key);
     Ok((deployment, Outcome::CancelSent))
-}
-
-fn is_gone(error: &crate::pulumi::Error) -> bool {
-    error.class() == Class::NotFound && error.is_service_answer()
 }
 
 /// When the resource looks again by itself.

@@ -17,7 +17,7 @@ use crate::{
         links::Resource,
         requeue::{Consequence, consequence},
     },
-    pulumi::{self, Admission, CallClass, Class, ListQuery, Permit, wire},
+    pulumi::{self, Admission, CallClass, ListQuery, Permit, wire},
 };
 
 /// What the search found.
@@ -64,7 +64,7 @@ pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connectio
             }
             Ok(page) => page.deployments.first().map_or(0, |newest| newest.version),
             // It may be gone with its stack, or only out of the token's sight: that is no proof of anything.
-            Err(error) if is_gone(&error) => {
+            Err(error) if error.is_gone() => {
                 return Search::Unknown(format!(
                     "the deployments of {stack} could not be listed ({})",
                     error.summary()
@@ -106,7 +106,7 @@ async fn look(
 ) -> Verdict {
     match connection.client.deployment_by_version(permit, stack, version).await {
         Ok(deployment) => judge(deployment, intent),
-        Err(error) if is_gone(&error) => missing(permit, connection, stack, version).await,
+        Err(error) if error.is_gone() => missing(permit, connection, stack, version).await,
         Err(error) => Verdict::Unknown(format!("could not be read: {}", error.message())),
     }
 }
@@ -141,10 +141,6 @@ fn judge(deployment: wire::Deployment, intent: &Intent) -> Verdict {
 fn is_older(deployment: &wire::Deployment, intent: &Intent) -> bool {
     let before = intent.server_date.and_then(|date| jiff::Timestamp::from_second(date.seconds()).ok());
     deployment.created.zip(before).is_some_and(|(created, before)| created + SKEW < before)
-}
-
-fn is_gone(error: &pulumi::Error) -> bool {
-    error.class() == Class::NotFound && error.is_service_answer()
 }
 
 #[cfg(test)]
