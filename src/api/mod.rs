@@ -6,6 +6,7 @@
 //! | what does a `StackDeploymentSettings` declare? | [`settings`] |
 //! | what does a `Deployment` declare? | [`deployment`] |
 //! | the document under `spec.settings` | [`document`] |
+//! | the schedules of a stack, and its drift | [`schedule`] |
 //! | secrets, config maps, organizations, stacks: how they are referred to | [`mod@reference`] |
 //! | conditions and times in every status | [`condition`], [`time`] |
 //! | annotations, labels and the finalizer | [`names`] |
@@ -20,6 +21,7 @@ pub mod document;
 pub mod names;
 pub mod organization;
 pub mod reference;
+pub mod schedule;
 pub mod settings;
 pub mod time;
 

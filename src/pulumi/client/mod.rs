@@ -11,6 +11,7 @@ mod answer;
 mod deployments;
 mod metadata;
 mod routes;
+mod schedules;
 mod settings;
 mod transport;
 
@@ -26,6 +27,7 @@ use super::governor::Governor;
 use super::secret::SecretValue;
 
 pub use deployments::{ListQuery, StepLogQuery};
+pub use schedules::{ScheduleRequest, ScheduleTiming};
 use transport::Transport;
 
 /// How long a call may take.
