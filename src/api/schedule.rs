@@ -19,9 +19,7 @@ const CRON_MESSAGE: &str =
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.deployment), has(self.drift), has(self.ttl)].filter(x, x).size() == 1")
-        .message("write exactly one of deployment, drift and ttl"),
-    validation = Rule::new("!(has(self.ttl) && has(self.paused))")
-        .message("a ttl cannot be paused: take it out to keep the stack, or write a later time")
+        .message("write exactly one of deployment, drift and ttl")
 )]
 pub struct Schedule {
     /// Name of the schedule. It is known in this resource only: the service has no names for schedules.
@@ -156,8 +154,8 @@ pub struct DriftStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// That deployment in the Pulumi console.
-    #[serde(default, rename = "consoleURL", skip_serializing_if = "Option::is_none")]
-    pub console_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// When this was first seen.
     pub seen_at: Time,
 }

@@ -4,7 +4,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Duration, Time, document::SettingsDocument, reference::StackRef, time::DURATION_RULE};
+use super::{
+    Condition, Duration, Time,
+    document::SettingsDocument,
+    reference::StackRef,
+    schedule::{DriftStatus, Schedule, ScheduleStatus},
+    time::DURATION_RULE,
+};
 
 /// What a `StackDeploymentSettings` declares.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -33,6 +39,12 @@ use super::{Condition, Duration, Time, document::SettingsDocument, reference::St
         type_ = "boolean",
         json_path = ".status.paused",
         description = "Whether deployments of the stack are paused"
+    ),
+    printcolumn(
+        name = "Drifted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Drifted')].status",
+        description = "Whether the latest drift detection found drift"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
@@ -71,6 +83,10 @@ pub struct StackDeploymentSettingsSpec {
     /// The settings. What is absent is left as it is remotely; an empty value (`""`, `[]`, `{}`) means: must be unset. Default: `{}`.
     #[serde(default)]
     pub settings: SettingsDocument,
+    /// The stack's schedules. Those that others made are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub schedules: Vec<Schedule>,
 }
 
 /// How often remote settings are compared when the spec does not say.
@@ -137,6 +153,13 @@ pub struct StackDeploymentSettingsStatus {
     /// Recent corrections of changes made elsewhere; three of the same fields within an hour stop them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<Correction>,
+    /// The declared schedules, and those that are still to be removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub schedules: Vec<ScheduleStatus>,
+    /// What the stack's latest drift detection found; read while drift detection is scheduled here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
 }
 
 /// A Secret or ConfigMap at a version.

@@ -23,6 +23,12 @@ impl Time {
         self.0
     }
 
+    /// The time that is this much later.
+    #[must_use]
+    pub fn after(self, delay: time::Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(delay.as_secs()).unwrap_or(i64::MAX)))
+    }
+
     /// How long ago `earlier` was, nothing when it lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> time::Duration {

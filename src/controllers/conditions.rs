@@ -18,6 +18,12 @@ pub const PROGRESSING_WITH_RETRY: &str = "ProgressingWithRetry";
 /// The condition that says that a pause could not be applied. It is there only then.
 pub const PAUSE_APPLIED: &str = "PauseApplied";
 
+/// The condition that says that a schedule is not as declared. It is there only then.
+pub const SCHEDULES_APPLIED: &str = "SchedulesApplied";
+
+/// The condition that says what the latest drift detection found. It is there only where one has looked.
+pub const DRIFTED: &str = "Drifted";
+
 /// Says whether a pause could be applied: a right that is missing for it does not take the rest down.
 pub fn set_pause_applied(conditions: &mut Vec<Condition>, failed: Option<&Standing>, generation: i64, now: Time) {
     match failed.map(Standing::words) {

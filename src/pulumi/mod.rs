@@ -9,6 +9,7 @@
 //! ```
 
 pub mod client;
+pub mod console;
 pub mod document;
 pub mod error;
 pub mod governor;

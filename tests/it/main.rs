@@ -11,6 +11,7 @@ mod exactly_once;
 mod examples;
 mod organizations;
 mod regressions;
+mod schedules;
 mod secrecy;
 mod settings;
 mod world;

@@ -8,19 +8,20 @@ use tracing::info;
 use super::{
     equality::remote_digest,
     gather::Means,
+    interval,
     outcome::Outcome,
-    plan::{Clearance, Convergence, Plan},
-    schedule,
+    plan::{Clearance, Convergence, Plan, Unset},
+    schedules::{self, Agenda, act::Done},
 };
 use crate::{
-    api::{StackDeploymentSettings, StackDeploymentSettingsStatus, settings::RemoteVersion},
+    api::{StackDeploymentSettings, StackDeploymentSettingsStatus, Time, settings::RemoteVersion},
     controllers::{
         Context, Error,
         links::{Kind, Resource},
         requeue::{Consequence, Retry, consequence},
         write,
     },
-    pulumi::{self, Class},
+    pulumi::Class,
 };
 
 /// Carries a plan out. Returns the settings as they are in Kubernetes afterwards.
@@ -59,10 +60,7 @@ pub async fn act(
         }
         (Plan::Clear(clearance), Some(means)) => match clear(clearance, means).await {
             Ok(()) => release(&settings, context).await?,
-            Err(error) => Outcome::Failed(consequence(
-                &error,
-                "What this resource had set is still there; deletionPolicy: Retain would leave it and let the resource go.",
-            )),
+            Err(consequence) => Outcome::Failed(consequence),
         },
         // Plans that call the service come out of reads that had the means to.
         (Plan::AwaitBudget, _) | (Plan::CreateStack | Plan::Converge(_) | Plan::Clear(_), None) => {
@@ -75,7 +73,12 @@ pub async fn act(
 
 /// A token that is not accepted is the Organization's business.
 fn report_rejection(outcome: &Outcome, settings: &StackDeploymentSettings, this: &Resource, context: &Context) {
-    if let Outcome::Failed(Consequence { class: Class::Unauthorized, .. }) = outcome {
+    let (Outcome::Failed(failed) | Outcome::Converged { schedules: Some(Done { failed: Some(failed), .. }), .. }) =
+        outcome
+    else {
+        return;
+    };
+    if failed.class == Class::Unauthorized {
         let reference = &settings.spec.stack.organization_ref;
         context.wakers.wake(
             &Kind::Organization.named(reference.namespace.as_deref().unwrap_or(&this.namespace), &reference.name),
@@ -132,15 +135,46 @@ async fn converge(
         pause_failed = done.err().map(|error| consequence(&error, remedy));
         info!(%stack, paused, done = pause_failed.is_none(), "set the stack's pause");
     }
+    let mut done = None;
+    if let Some(agenda) = &convergence.schedules {
+        settings = journal(agenda, settings, context).await?;
+        done = Some(schedules::act::act(agenda, &mut means).await);
+    }
     context.memory.checked(&settings.uid().unwrap_or_default(), jiff::Timestamp::now().as_second());
-    Ok((settings, Outcome::Converged { convergence: Box::new(convergence), remote, pause_failed }))
+    Ok((settings, Outcome::Converged { convergence: Box::new(convergence), remote, pause_failed, schedules: done }))
 }
 
-async fn clear(clearance: Clearance, mut means: Means) -> Result<(), pulumi::Error> {
+/// Writes into status what must not be lost, before anything is done.
+async fn journal(
+    agenda: &Agenda,
+    settings: StackDeploymentSettings,
+    context: &Context,
+) -> Result<StackDeploymentSettings, Error> {
+    let uid = settings.uid().unwrap_or_default();
+    let mut noted = settings.status.clone().unwrap_or_default();
+    for entry in &noted.schedules {
+        if let Some(key) = schedules::intent_key(&uid, entry).filter(|_| !agenda.entries.contains(entry)) {
+            context.memory.recovered(&key);
+        }
+    }
+    if !agenda.is_noted_first(&noted.schedules) {
+        return Ok(settings);
+    }
+    noted.schedules.clone_from(&agenda.entries);
+    write::status(&context.kube, settings, &noted).await
+}
+
+async fn clear(clearance: Clearance, mut means: Means) -> Result<(), Consequence> {
+    const REMEDY: &str =
+        "What this resource had set is still there; deletionPolicy: Retain would leave it and let the resource go.";
+    if let Some(failed) = schedules::act::act(&clearance.schedules, &mut means).await.failed {
+        return Err(failed);
+    }
     let Means { connection, permit, stack } = &mut means;
-    let done = match &clearance {
-        Clearance::Patch(patch) => connection.client.patch_settings(permit, stack, patch).await.map(|_| ()),
-        Clearance::Delete => connection.client.delete_settings(permit, stack).await,
+    let done = match &clearance.settings {
+        Unset::Nothing => return Ok(()),
+        Unset::Patch(patch) => connection.client.patch_settings(permit, stack, patch).await.map(|_| ()),
+        Unset::Delete => connection.client.delete_settings(permit, stack).await,
     };
     match done {
         Err(error) if error.is_gone() => Ok(()),
@@ -148,18 +182,41 @@ async fn clear(clearance: Clearance, mut means: Means) -> Result<(), pulumi::Err
             info!(%stack, "cleared settings");
             Ok(())
         }
-        Err(error) => Err(error),
+        Err(error) => Err(consequence(&error, REMEDY)),
     }
 }
 
 /// When the resource looks again by itself.
-pub fn next(outcome: &Outcome, settings: &StackDeploymentSettings, context: &Context) -> Action {
+pub fn next(
+    outcome: &Outcome,
+    settings: &StackDeploymentSettings,
+    status: &StackDeploymentSettingsStatus,
+    context: &Context,
+) -> Action {
     let uid = settings.uid().unwrap_or_default();
-    let due =
-        || Action::requeue(schedule::next(&uid, settings.spec.interval.value(), jiff::Timestamp::now().as_second()));
+    let now = jiff::Timestamp::now().as_second();
+    let due = || {
+        let slot = interval::next(&uid, settings.spec.interval.value(), now);
+        let looks = schedules::looks(status, Time::from_seconds(now), context.timings.resync)
+            .filter_map(|time| u64::try_from(time.seconds() - now).ok().filter(|left| *left > 0));
+        Action::requeue(looks.min().map_or(slot, |look| slot.min(Duration::from_secs(look))))
+    };
     match outcome {
-        Outcome::Failed(consequence) | Outcome::Converged { pause_failed: Some(consequence), .. } => {
+        Outcome::Failed(consequence)
+        | Outcome::Converged { pause_failed: Some(consequence), .. }
+        | Outcome::Converged { schedules: Some(Done { failed: Some(consequence), .. }), .. } => {
             context.failed(&uid, consequence)
+        }
+        // One that becomes another sort of schedule is made in the next look.
+        Outcome::Converged { schedules: Some(Done { entries, .. }), .. }
+            if !schedules::are_complete(&settings.spec.schedules, entries) =>
+        {
+            Action::requeue(Duration::from_millis(10))
+        }
+        Outcome::Converged { schedules: Some(Done { entries, .. }), .. }
+            if entries.iter().any(|entry| entry.intent.is_some()) =>
+        {
+            context.retry(&uid, Retry::Backoff)
         }
         Outcome::AwaitingStack(_) => context.retry(&uid, Retry::Backoff),
         Outcome::StackCreated => Action::requeue(Duration::from_millis(10)),

@@ -167,7 +167,9 @@ pub fn is_empty(node: &Node) -> bool {
     }
 }
 
-fn is_unset(value: &Value) -> bool {
+/// Whether a remote value means the same as none.
+#[must_use]
+pub fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::String(text) => text.is_empty(),

@@ -1,24 +1,25 @@
 //! IO, reads only: what the decision about a stack's settings needs, from both sides.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
-use kube::ResourceExt;
-use serde_json::Value;
-
 use super::{
     desired::desired,
+    interval,
     plan::{Deletion, Inputs, Read, View},
     reason::Reason,
-    schedule,
+    remote::remote,
+    schedules::{self, Seen},
 };
 use crate::{
     api::{
-        Organization, StackDeploymentSettings,
+        Organization, StackDeploymentSettings, Time,
         condition::{find, is_ready, types},
+        deployment::Operation,
         names::REQUESTED_AT,
+        schedule::ScheduleStatus,
         settings::SettingsDeletionPolicy,
     },
     controllers::{
@@ -32,11 +33,15 @@ use crate::{
         requeue::consequence,
         sources, write,
     },
-    pulumi::{self, Admission, CallClass, Permit, StackId},
+    pulumi::{Admission, CallClass, Permit, StackId},
 };
+use kube::ResourceExt;
 
 /// Settings, perhaps the stack, a push, the pause read and set.
 const CALLS: u32 = 5;
+
+/// The schedules and the latest drift run.
+const SCHEDULE_CALLS: u32 = 2;
 
 /// What `act` needs to carry the plan out.
 pub struct Means {
@@ -60,6 +65,7 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
         stack: None,
         create_stack: spec.create_stack,
         paused: spec.paused,
+        schedules: spec.schedules.clone(),
         unmanaged: spec.unmanaged,
         deletion_policy: spec.deletion_policy,
         suspended: context.suspend_all,
@@ -97,7 +103,11 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
             return Ok((inputs, None));
         }
     };
-    let due = Due::of(settings, context, &inputs, &values);
+    let denied = match organization.as_deref() {
+        Some(organization) if !deleting => denied(settings, context, organization).await?,
+        _ => BTreeMap::new(),
+    };
+    let due = Due::of(settings, context, &inputs, &values, &denied);
     if due == Due::Not && !deleting {
         return Ok((inputs, None));
     }
@@ -124,14 +134,14 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     }
     let class = if due == Due::Drift { CallClass::Drift } else { CallClass::Create };
     let Admission::Granted(mut permit) =
-        connection.governor.try_acquire(class, &namespace, &context.wakers.waiter(&this), CALLS)
+        connection.governor.try_acquire(class, &namespace, &context.wakers.waiter(&this), calls(settings))
     else {
         // A comparison that only the interval asks for waits in its own class, and in silence.
         inputs.view = if due == Due::Drift && !deleting { View::Quiet } else { View::AwaitingBudget };
         return Ok((inputs, None));
     };
     let stack = connection.stack(&spec.stack.project, &spec.stack.name);
-    inputs.view = match remote(&connection, &mut permit, &stack, spec.paused.is_some() && !deleting).await {
+    inputs.view = match remote(&connection, &mut permit, &stack, settings).await {
         Ok(None) => View::NoStack,
         Ok(Some(remote)) => View::Read(Box::new(Read {
             desired: desired(&spec.settings, &found.values, role_id.as_deref(), &context.key),
@@ -139,6 +149,8 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
             remote: remote.document,
             version: remote.version,
             paused: remote.paused,
+            schedules: remote.schedules.map(|remote| Seen { remote, denied, ripe: ripe(settings, context) }),
+            drift: remote.drift,
         })),
         Err(error) => View::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
     };
@@ -230,7 +242,7 @@ async fn admitted(
     organization: &Organization,
     rivals: &[Arc<StackDeploymentSettings>],
 ) -> Result<Result<Option<String>, Words>, Error> {
-    let role_id = match judged(context, organization, settings).await? {
+    let role_id = match judged(context, organization, settings, None).await? {
         Verdict::Denied(why) => return Ok(Err(Words::new(Reason::AccessDenied, why))),
         Verdict::Allowed { role_id } => role_id,
     };
@@ -244,9 +256,56 @@ async fn judged(
     context: &Context,
     organization: &Organization,
     settings: &StackDeploymentSettings,
+    operation: Option<Operation>,
 ) -> Result<Verdict, Error> {
     let stack = &settings.spec.stack;
-    context.judge(organization, &settings.namespace().unwrap_or_default(), (&stack.project, &stack.name), None).await
+    let namespace = settings.namespace().unwrap_or_default();
+    context.judge(organization, &namespace, (&stack.project, &stack.name), operation).await
+}
+
+/// The declared schedules whose operations the Organization does not allow, and why.
+async fn denied(
+    settings: &StackDeploymentSettings,
+    context: &Context,
+    organization: &Organization,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut denied = BTreeMap::new();
+    for schedule in &settings.spec.schedules {
+        for operation in schedules::operations(schedule) {
+            if let Verdict::Denied(why) = judged(context, organization, settings, Some(operation)).await? {
+                denied.insert(schedule.name.clone(), why);
+            }
+        }
+    }
+    Ok(denied)
+}
+
+/// The schedules whose creation is certain not to arrive any more if it has not by now.
+fn ripe(settings: &StackDeploymentSettings, context: &Context) -> BTreeSet<String> {
+    let uid = settings.uid().unwrap_or_default();
+    known_schedules(settings)
+        .iter()
+        .filter(|entry| {
+            schedules::intent_key(&uid, entry).is_some_and(|key| {
+                context.memory.recovery(&key).first_seen.elapsed() >= context.timings.recovery_wait()
+            })
+        })
+        .map(|entry| entry.name.clone())
+        .collect()
+}
+
+fn known_schedules(settings: &StackDeploymentSettings) -> &[ScheduleStatus] {
+    settings.status.as_ref().map(|status| status.schedules.as_slice()).unwrap_or_default()
+}
+
+/// How many calls a look may take.
+fn calls(settings: &StackDeploymentSettings) -> u32 {
+    let (declared, known) = (settings.spec.schedules.len(), known_schedules(settings).len());
+    if declared + known == 0 {
+        return CALLS;
+    }
+    // Each declared one may be made or updated, and paused; each known one may be removed.
+    CALLS + SCHEDULE_CALLS + u32::try_from(2 * declared + known).unwrap_or(u32::MAX)
 }
 
 /// The rival that owns the stack: the oldest of those that may use the organization.
@@ -268,7 +327,7 @@ async fn winner(
         else {
             continue;
         };
-        if matches!(judged(context, &organization, rival).await?, Verdict::Allowed { .. }) {
+        if matches!(judged(context, &organization, rival, None).await?, Verdict::Allowed { .. }) {
             return Ok(Some(format!("StackDeploymentSettings {namespace}/{}", rival.name_any())));
         }
     }
@@ -287,7 +346,13 @@ enum Due {
 }
 
 impl Due {
-    fn of(settings: &StackDeploymentSettings, context: &Context, inputs: &Inputs, values: &BTreeSet<ValueRef>) -> Self {
+    fn of(
+        settings: &StackDeploymentSettings,
+        context: &Context,
+        inputs: &Inputs,
+        values: &BTreeSet<ValueRef>,
+        denied: &BTreeMap<String, String>,
+    ) -> Self {
         let uid = settings.uid().unwrap_or_default();
         let namespace = settings.namespace().unwrap_or_default();
         let Some(status) = &settings.status else { return Self::Change };
@@ -304,43 +369,16 @@ impl Due {
             && find(&status.conditions, PAUSE_APPLIED).is_none()
             && status.last_handled_reconcile_at == inputs.requested_at
             && sources_same
+            && schedules::are_settled(&settings.spec.schedules, &status.schedules, denied)
             && !context.memory.is_nudged(&uid);
         let now = jiff::Timestamp::now().as_second();
-        match (
-            settled,
-            schedule::is_due(&uid, settings.spec.interval.value(), context.memory.last_checked(&uid, now), now),
-        ) {
+        let last = context.memory.last_checked(&uid, now);
+        let look = schedules::looks(status, Time::from_seconds(last), context.timings.resync)
+            .any(|time| time.seconds() > last && time.seconds() <= now);
+        match (settled, look || interval::is_due(&uid, settings.spec.interval.value(), last, now)) {
             (false, _) => Self::Change,
             (true, true) => Self::Drift,
             (true, false) => Self::Not,
         }
     }
-}
-
-struct Remote {
-    document: Value,
-    version: Option<u64>,
-    paused: Option<bool>,
-}
-
-/// The remote settings; nothing when the stack does not exist. The service answers 404 for both a missing stack and
-/// missing settings, so the stack is asked for when there are none.
-async fn remote(
-    connection: &Connection,
-    permit: &mut Permit,
-    stack: &StackId,
-    with_pause: bool,
-) -> Result<Option<Remote>, pulumi::Error> {
-    let (document, version) = match connection.client.settings(permit, stack).await {
-        Ok(settings) => (settings.document, settings.version),
-        Err(error) if error.is_gone() => match connection.client.stack(permit, stack).await {
-            Ok(_) => (Value::Null, None),
-            Err(error) if error.is_gone() => return Ok(None),
-            Err(error) => return Err(error),
-        },
-        Err(error) => return Err(error),
-    };
-    let paused =
-        if with_pause { Some(connection.client.stack_metadata(permit, stack).await?.stack_paused) } else { None };
-    Ok(Some(Remote { document, version, paused }))
 }

@@ -4,11 +4,13 @@ mod act;
 mod desired;
 mod equality;
 mod gather;
+mod interval;
 mod merge;
 mod outcome;
 mod plan;
 mod reason;
-mod schedule;
+mod remote;
+mod schedules;
 mod status;
 
 use std::{collections::HashSet, sync::Arc};
@@ -70,7 +72,7 @@ impl Reconcile for StackDeploymentSettings {
         let new = status::status(&before, &inputs, &outcome, now);
 
         let events = status::events(&old, &new, &outcome);
-        let action = act::next(&outcome, &settings, &context);
+        let action = act::next(&outcome, &settings, &new, &context);
         write::status(&context.kube, settings, &new).await?;
         context.publish(&*self, events).await;
         Ok(action)

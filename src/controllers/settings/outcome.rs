@@ -1,6 +1,6 @@
 //! Pure: what came of a plan, for `status` to tell.
 
-use super::plan::Convergence;
+use super::{plan::Convergence, schedules::act::Done};
 use crate::{
     api::settings::RemoteVersion,
     controllers::{conditions::Words, requeue::Consequence},
@@ -31,5 +31,7 @@ pub enum Outcome {
         remote: RemoteVersion,
         /// Why the stack's pause could not be set, when it could not.
         pause_failed: Option<Consequence>,
+        /// What came of the schedules, when there was something about them.
+        schedules: Option<Done>,
     },
 }

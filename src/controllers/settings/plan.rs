@@ -9,15 +9,17 @@ use super::{
     equality::remote_digest,
     merge::{Merge, Merged},
     reason::Reason,
+    schedules::{self, Agenda},
 };
 use crate::{
     api::{
         StackDeploymentSettingsStatus, Time,
         condition::is_ready,
+        schedule::{DriftStatus, Schedule},
         settings::{AppliedField, Correction, RemoteVersion, SettingsDeletionPolicy, SourceVersion, Unmanaged},
     },
     controllers::{conditions::Words, digest::InstallKey, requeue::Consequence},
-    pulumi::Node,
+    pulumi::{Node, wire},
 };
 
 /// Corrections of the same fields within [`CONTEST_WINDOW`] that make it a contest.
@@ -39,6 +41,8 @@ pub struct Inputs {
     pub create_stack: bool,
     /// The pause that is asked for.
     pub paused: Option<bool>,
+    /// The schedules that are asked for.
+    pub schedules: Vec<Schedule>,
     /// What happens to fields that nobody declared.
     pub unmanaged: Unmanaged,
     /// What happens when the resource is deleted.
@@ -83,6 +87,21 @@ pub struct Read {
     pub version: Option<u64>,
     /// Whether the stack is paused, read when a pause is asked for.
     pub paused: Option<bool>,
+    /// The stack's schedules, read when some are declared or were made.
+    pub schedules: Option<schedules::Seen>,
+    /// What is known of the stack's drift, read when its detection is scheduled here.
+    pub drift: Option<DriftSeen>,
+}
+
+/// What the service says about drift.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DriftSeen {
+    /// The latest detection.
+    pub drift: wire::Drift,
+    /// The version of the deployment that looked, as far as it is known.
+    pub version: Option<u64>,
+    /// That deployment in the Pulumi console, as far as it is known.
+    pub url: Option<String>,
 }
 
 /// Whether and how the resource is being deleted.
@@ -147,13 +166,28 @@ pub struct Convergence {
     pub sources: Vec<SourceVersion>,
     /// Earlier corrections, and this one when it is one.
     pub corrections: Vec<Correction>,
-    /// Whether the patch undoes a change that was made elsewhere.
+    /// Whether it undoes a change that was made elsewhere.
     pub corrects: bool,
+    /// What is done about schedules; nothing when none are declared and none were made.
+    pub schedules: Option<Agenda>,
+    /// What the latest drift detection found.
+    pub drift: Option<DriftStatus>,
 }
 
 /// How what was set is unset.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Clearance {
+pub struct Clearance {
+    /// The schedules that go first.
+    pub schedules: Agenda,
+    /// What becomes of the settings.
+    pub settings: Unset,
+}
+
+/// How settings are unset.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Unset {
+    /// Nothing of ours is there.
+    Nothing,
     /// Others have set something as well: null only what is ours.
     Patch(Node),
     /// Nothing else is left: delete the settings.
@@ -164,7 +198,7 @@ pub enum Clearance {
 #[must_use]
 pub fn plan(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
     if inputs.deletion != Deletion::No {
-        return deletion(inputs, status, key);
+        return deletion(inputs, status, key, now);
     }
     match &inputs.view {
         View::Quiet => Plan::Idle,
@@ -173,6 +207,14 @@ pub fn plan(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &Insta
         View::AwaitingBudget => Plan::AwaitBudget,
         View::Failed(consequence) => Plan::Report(consequence.clone()),
         View::NoStack if inputs.create_stack && inputs.suspended => Plan::Wait(suspended("the stack is not created")),
+        View::NoStack if schedules::is_past_its_end(&inputs.schedules, now) => Plan::AwaitStack(Words::new(
+            Reason::StackNotFound,
+            format!(
+                "stack {} is gone, as its ttl has passed, and is not created again; delete this resource, \
+                 or write a later time",
+                inputs.stack.as_deref().unwrap_or_default()
+            ),
+        )),
         View::NoStack if inputs.create_stack => Plan::CreateStack,
         View::NoStack => Plan::AwaitStack(Words::new(
             Reason::StackNotFound,
@@ -204,7 +246,14 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
     let Merged { patch, touched, visible, applied, leaves_nothing: _ } = merged;
     let settled = is_ready(&status.conditions, inputs.generation);
     let patch = patch.filter(|_| moved || declared_anew || !settled);
-    let corrects = patch.is_some() && known.is_some() && moved && !declared_anew && !visible.is_empty();
+    let agenda = read.schedules.as_ref().map(|seen| schedules::plan(&inputs.schedules, &status.schedules, seen, now));
+    let rescheduled = agenda.iter().flat_map(|agenda| &agenda.corrected).map(|name| format!("schedule {name}"));
+    let visible: Vec<String> =
+        if patch.is_some() && known.is_some() && moved && !declared_anew { visible } else { vec![] }
+            .into_iter()
+            .chain(rescheduled)
+            .collect();
+    let corrects = !visible.is_empty();
     let mut corrections = if declared_anew { vec![] } else { status.corrections.clone() };
     // They are forgotten after the contest, not during it: those that are kept were made within one window.
     if corrects {
@@ -222,9 +271,14 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
     }
     corrections.retain(|correction| now.since(correction.time) < CONTEST_WINDOW);
     let set_paused = inputs.paused.filter(|wanted| read.paused != Some(*wanted));
-    if inputs.suspended && (patch.is_some() || set_paused.is_some()) {
-        let what = if touched.is_empty() { "the stack's pause".to_owned() } else { touched.join(", ") };
-        return Plan::Wait(suspended(&format!("{what} would be changed")));
+    if inputs.suspended {
+        let fields = if patch.is_some() { touched } else { vec![] };
+        let steps = agenda.iter().flat_map(|agenda| &agenda.steps).map(|step| format!("schedule {}", step.name));
+        let pause = set_paused.map(|_| "the stack's pause".to_owned());
+        let changes: Vec<String> = fields.into_iter().chain(pause).chain(steps).collect();
+        if !changes.is_empty() {
+            return Plan::Wait(suspended(&format!("{} would be changed", changes.join(", "))));
+        }
     }
     let claim = applied
         .iter()
@@ -242,13 +296,34 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
         sources: read.sources.clone(),
         corrections,
         corrects,
+        schedules: agenda,
+        drift: drift(read.drift.as_ref(), status.drift.as_ref(), now),
     }))
 }
 
-fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey) -> Plan {
-    let nothing_set = status.last_applied.is_empty();
+/// A drift run that is under way has found nothing yet: what the one before it found stands until it has ended.
+fn drift(seen: Option<&DriftSeen>, known: Option<&DriftStatus>, now: Time) -> Option<DriftStatus> {
+    let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, version, url } = seen?;
+    let run = latest_run.as_ref()?;
+    let found =
+        known.filter(|known| *in_progress || (known.run == *run && known.detected == *detected && !known.in_progress));
+    let fresh = || DriftStatus {
+        detected: *detected,
+        run: run.clone(),
+        in_progress: false,
+        version: *version,
+        url: url.clone(),
+        seen_at: now,
+    };
+    Some(DriftStatus { in_progress: *in_progress, ..found.cloned().unwrap_or_else(fresh) })
+}
+
+fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
+    let nothing_set = status.last_applied.is_empty() && status.schedules.is_empty();
     match &inputs.deletion {
-        Deletion::HandedOver | Deletion::GiveUp => return Plan::Release,
+        // Whoever takes over cannot know which schedules were made here.
+        Deletion::HandedOver if status.schedules.is_empty() => return Plan::Release,
+        Deletion::GiveUp => return Plan::Release,
         _ if inputs.deletion_policy == SettingsDeletionPolicy::Retain || nothing_set => return Plan::Release,
         Deletion::AfterRuns(count) => {
             return Plan::Wait(Words::new(
@@ -256,7 +331,7 @@ fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &Insta
                 format!("{count} Deployments that are being deleted as well come first"),
             ));
         }
-        Deletion::Yes | Deletion::No => {}
+        Deletion::HandedOver | Deletion::Yes | Deletion::No => {}
     }
     if inputs.suspended {
         return Plan::Wait(suspended("the settings are not cleared; deletionPolicy: Retain would leave them"));
@@ -267,22 +342,37 @@ fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &Insta
         View::AwaitingBudget => Plan::AwaitBudget,
         View::Failed(consequence) => Plan::Report(consequence.clone()),
         View::NoStack => Plan::Release,
-        View::Read(read) => {
-            let merged = Merge {
-                declared: &Node::object(),
-                last_applied: &status.last_applied,
-                remote: &read.remote,
-                distrust_masked: false,
-                unmanaged: Unmanaged::Keep,
-            }
-            .run(key);
-            match merged.patch {
-                None => Plan::Release,
-                Some(_) if merged.leaves_nothing => Plan::Clear(Clearance::Delete),
-                Some(patch) => Plan::Clear(Clearance::Patch(patch)),
-            }
-        }
+        View::Read(read) => clear(inputs, read, status, key, now),
     }
+}
+
+fn clear(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
+    let agenda =
+        read.schedules.as_ref().map(|seen| schedules::plan(&[], &status.schedules, seen, now)).unwrap_or_default();
+    if agenda.awaits_an_answer() {
+        return Plan::Wait(Words::new(
+            Reason::Finalizing,
+            "the answer to the creation of a schedule was lost; it is looked for until it is certain not to come",
+        ));
+    }
+    let merged = Merge {
+        declared: &Node::object(),
+        last_applied: &status.last_applied,
+        remote: &read.remote,
+        distrust_masked: false,
+        unmanaged: Unmanaged::Keep,
+    }
+    .run(key);
+    let settings = match merged.patch {
+        _ if inputs.deletion == Deletion::HandedOver => Unset::Nothing,
+        None => Unset::Nothing,
+        Some(_) if merged.leaves_nothing => Unset::Delete,
+        Some(patch) => Unset::Patch(patch),
+    };
+    if settings == Unset::Nothing && agenda.steps.is_empty() {
+        return Plan::Release;
+    }
+    Plan::Clear(Clearance { schedules: agenda, settings })
 }
 
 fn suspended(what: &str) -> Words {

@@ -23,6 +23,14 @@ pub enum Reason {
     Contested,
     /// The Organization leads to another stack than before.
     TargetChanged,
+    /// The time of a schedule has passed.
+    TimePassed,
+    /// The answer to the creation of a schedule was lost.
+    CreateOutcomeUnknown,
+    /// The latest drift detection found drift.
+    DriftDetected,
+    /// The latest drift detection found none.
+    NoDrift,
     /// It is being deleted and waits for its turn.
     Finalizing,
     /// The request budget has no room.

@@ -7,11 +7,15 @@ use super::{
 };
 use crate::{
     api::{
-        ConditionStatus, StackDeploymentSettingsStatus, Time,
+        Condition, ConditionStatus, StackDeploymentSettingsStatus, Time,
         condition::{find, types},
+        schedule::{DriftStatus, ScheduleStatus},
     },
     controllers::{
-        conditions::{AWAITING_BUDGET, Standing, Words, set_pause_applied, set_standing},
+        conditions::{
+            AWAITING_BUDGET, DRIFTED, SCHEDULES_APPLIED, Standing, Words, condition, remove, set, set_pause_applied,
+            set_standing,
+        },
         context::Happening,
         requeue::Consequence,
     },
@@ -37,7 +41,7 @@ pub fn status(
         Outcome::AwaitingBudget => Standing::Retrying(Words::new(Reason::AwaitingBudget, AWAITING_BUDGET)),
         Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => standing.clone(),
         Outcome::StackCreated => Standing::InProgress(Words::new(Reason::StackCreated, "the stack was created")),
-        Outcome::Converged { convergence, remote, pause_failed } => {
+        Outcome::Converged { convergence, remote, pause_failed, schedules } => {
             let failed = pause_failed.as_ref().map(|failed| &failed.standing);
             set_pause_applied(&mut next.conditions, failed, inputs.generation, now);
             let Convergence {
@@ -51,6 +55,8 @@ pub fn status(
                 sources,
                 corrections,
                 corrects: _,
+                schedules: _,
+                drift,
             } = &**convergence;
             next.content_digest = Some(content_digest.clone());
             next.sources.clone_from(sources);
@@ -58,6 +64,10 @@ pub fn status(
             next.remote = Some(remote.clone());
             next.paused = if failed.is_some() { next.paused } else { *paused };
             next.corrections.clone_from(corrections);
+            next.schedules = schedules.as_ref().map(|done| done.entries.clone()).unwrap_or_default();
+            next.drift.clone_from(drift);
+            set_schedules_applied(&mut next.conditions, &next.schedules, inputs.generation, now);
+            set_drifted(&mut next.conditions, next.drift.as_ref(), inputs.generation, now);
             Standing::Done(Words::new(
                 Reason::Synced,
                 format!("the settings of {} are as declared", inputs.stack.as_deref().unwrap_or("the stack")),
@@ -70,9 +80,85 @@ pub fn status(
     next
 }
 
+/// Says which schedules are not as declared. It does not take the rest down: runs do not need them.
+fn set_schedules_applied(conditions: &mut Vec<Condition>, entries: &[ScheduleStatus], generation: i64, now: Time) {
+    let complaints: Vec<_> = entries.iter().filter_map(|entry| Some((entry, entry.reason.as_deref()?))).collect();
+    let Some((_, reason)) = complaints.first() else {
+        remove(conditions, SCHEDULES_APPLIED);
+        return;
+    };
+    let message: Vec<String> = complaints
+        .iter()
+        .map(|(entry, _)| format!("{}: {}", entry.name, entry.message.as_deref().unwrap_or_default()))
+        .collect();
+    let failed = condition(SCHEDULES_APPLIED, ConditionStatus::False, reason, &message.join("; "), generation, now);
+    set(conditions, failed);
+}
+
+fn set_drifted(conditions: &mut Vec<Condition>, drift: Option<&DriftStatus>, generation: i64, now: Time) {
+    let Some(drift) = drift else {
+        remove(conditions, DRIFTED);
+        return;
+    };
+    let (status, reason, what) = if drift.detected {
+        (ConditionStatus::True, Reason::DriftDetected, "the stack has drifted from its state")
+    } else {
+        (ConditionStatus::False, Reason::NoDrift, "the stack is as its state says")
+    };
+    let link = drift.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+    let message = format!("{what}; seen at {} in drift run {}{link}", drift.seen_at, drift.run);
+    set(conditions, condition(DRIFTED, status, &format!("{reason:?}"), &message, generation, now));
+}
+
 /// What a person wants to see in the timeline.
 #[must_use]
 pub fn events(
+    old: &StackDeploymentSettingsStatus,
+    new: &StackDeploymentSettingsStatus,
+    outcome: &Outcome,
+) -> Vec<Happening> {
+    let mut happenings = settings_events(old, new, outcome);
+    happenings.extend(schedule_events(old, new, outcome));
+    happenings
+}
+
+fn schedule_events(
+    old: &StackDeploymentSettingsStatus,
+    new: &StackDeploymentSettingsStatus,
+    outcome: &Outcome,
+) -> Vec<Happening> {
+    let Outcome::Converged { convergence, .. } = outcome else { return vec![] };
+    let steps = convergence.schedules.iter().flat_map(|agenda| &agenda.steps);
+    let changed: Vec<String> = steps
+        .filter(|step| !new.schedules.iter().any(|entry| entry.name == step.name && entry.reason.is_some()))
+        .map(ToString::to_string)
+        .collect();
+    let pushed = (!changed.is_empty()).then(|| Happening {
+        warning: false,
+        reason: "SchedulesChanged",
+        action: "Push",
+        note: changed.join(", "),
+    });
+    let told = |status: &StackDeploymentSettingsStatus, type_| find(&status.conditions, type_).cloned();
+    let turned = |type_, to| {
+        told(new, type_).filter(|now| now.status == to && told(old, type_).is_none_or(|before| before.status != to))
+    };
+    let failed = turned(SCHEDULES_APPLIED, ConditionStatus::False).map(|condition| Happening {
+        warning: true,
+        reason: "SchedulesFailed",
+        action: "Push",
+        note: condition.message,
+    });
+    let drifted = turned(DRIFTED, ConditionStatus::True).map(|condition| Happening {
+        warning: true,
+        reason: "DriftDetected",
+        action: "Observe",
+        note: condition.message,
+    });
+    pushed.into_iter().chain(failed).chain(drifted).collect()
+}
+
+fn settings_events(
     old: &StackDeploymentSettingsStatus,
     new: &StackDeploymentSettingsStatus,
     outcome: &Outcome,

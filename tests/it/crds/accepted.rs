@@ -84,7 +84,7 @@ const FULL: [(&str, &str); 5] = [
     ),
     (
         SETTINGS,
-        r"
+        r#"
         stack: {organizationRef: {name: acme}, project: web, name: prod}
         createStack: false
         interval: 10s
@@ -96,7 +96,17 @@ const FULL: [(&str, &str); 5] = [
               commit: 5d1d2b4f4a6d1c1f5b1d3e7a9c0b2d4f6a8c0e1f
               gitAuth: {basicAuth: {userName: robot, password: {secretKeyRef: {name: git, key: password}}}}
           gitHub: {repository: acme/web}
-        ",
+        schedules:
+        - name: nightly
+          paused: false
+          deployment: {cron: "0 3 * * 1-5", operation: update}
+        - name: new-year
+          deployment: {once: "2031-01-01T00:00:00Z", operation: remediate-drift}
+        - name: drift
+          drift: {cron: "*/30 * * * *", autoRemediate: true}
+        - name: end
+          ttl: {time: "2031-06-30T12:00:00Z", deleteAfterDestroy: true}
+        "#,
     ),
     (
         DEPLOYMENT,

@@ -256,6 +256,38 @@ async fn settings_of_either_kind(#[case] settings: impl AsRef<str>, #[case] expe
 }
 
 #[rstest]
+#[case::of_no_sort("[{name: a}]", "write exactly one of deployment, drift and ttl")]
+#[case::of_two_sorts(
+    "[{name: a, drift: {cron: '0 * * * *'}, ttl: {time: '2031-01-01T00:00:00Z'}}]",
+    "write exactly one of deployment, drift and ttl"
+)]
+#[case::never("[{name: a, deployment: {operation: update}}]", "write exactly one of cron and once")]
+#[case::once_and_again_and_again(
+    "[{name: a, deployment: {cron: '0 * * * *', once: '2031-01-01T00:00:00Z', operation: update}}]",
+    "write exactly one of cron and once"
+)]
+#[case::a_cron_with_seconds("[{name: a, deployment: {cron: '0 0 3 * * *', operation: update}}]", "write five fields")]
+#[case::a_cron_with_a_name("[{name: a, drift: {cron: '@hourly as ever'}}]", "write five fields")]
+#[case::nothing_to_run("[{name: a, deployment: {cron: '0 * * * *'}}]", "operation: Required value")]
+#[case::drift_in_another_form(
+    "[{name: a, deployment: {cron: '0 * * * *', operation: detect-drift}}]",
+    "write drift: {cron} instead of deployment"
+)]
+#[case::an_end_at_no_time("[{name: a, ttl: {}}]", "ttl.time: Required value")]
+#[case::an_end_in_words("[{name: a, ttl: {time: tomorrow}}]", "must be of type date-time")]
+#[case::no_name("[{drift: {cron: '0 * * * *'}}]", "schedules[0].name: Required value")]
+#[case::a_name_with_capitals("[{name: Nightly, drift: {cron: '0 * * * *'}}]", "write a name of lower-case letters")]
+#[case::a_name_twice(
+    "[{name: a, drift: {cron: '0 * * * *'}}, {name: a, drift: {cron: '5 * * * *'}}]",
+    "schedules[1]: Duplicate value: {\"name\":\"a\"}"
+)]
+#[tokio::test]
+async fn schedules(#[case] list: &str, #[case] expected: &str) {
+    let spec = format!("{{stack: {{organizationRef: {{name: acme}}, project: web, name: prod}}, schedules: {list}}}");
+    assert_refused(&resource(SETTINGS, &spec), expected).await;
+}
+
+#[rstest]
 #[case::two_sources(
     "[{name: A, value: a, valueFrom: {secretKeyRef: {name: a, key: b}}}]",
     "write exactly one of value and valueFrom"

@@ -15,6 +15,7 @@ use pulumi_deployments_operator::api::{
         Run, Step, Target, Update,
     },
     organization::{DeploymentCounts, TokenUser},
+    schedule::{DriftStatus, ScheduleIntent, ScheduleStatus},
     settings::{AppliedField, Correction, RemoteVersion, SourceKind, SourceVersion},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -81,6 +82,34 @@ fn settings() -> StackDeploymentSettingsStatus {
         remote: Some(RemoteVersion { digest: text("digest"), version: Some(LARGE) }),
         paused: Some(true),
         corrections: vec![Correction { time: TIME, paths: vec![text("/agentPoolId")] }],
+        schedules: vec![
+            ScheduleStatus {
+                name: text("nightly"),
+                id: Some(text("id")),
+                foreign_id: Some(text("other")),
+                intent: Some(ScheduleIntent {
+                    time: TIME,
+                    definition: text("v1:digest"),
+                    existing: vec![text("other")],
+                }),
+                definition: Some(text("v1:digest")),
+                remote: Some(text("v1:digest")),
+                paused: Some(false),
+                next_execution: Some(TIME),
+                last_executed: Some(TIME),
+                reason: Some(text("TimePassed")),
+                message: Some(text("it has passed")),
+            },
+            ScheduleStatus { name: text("drift"), ..ScheduleStatus::default() },
+        ],
+        drift: Some(DriftStatus {
+            detected: true,
+            run: text("run"),
+            in_progress: true,
+            version: Some(LARGE),
+            url: Some(text("https://app.pulumi.com/acme/web/prod/deployments/7")),
+            seen_at: TIME,
+        }),
     }
 }
 

@@ -37,6 +37,7 @@ fn inputs() -> Inputs {
         stack: Some("acme/web/prod".into()),
         create_stack: false,
         paused: None,
+        schedules: vec![],
         unmanaged: Unmanaged::Keep,
         deletion_policy: SettingsDeletionPolicy::Clear,
         suspended: false,
@@ -70,6 +71,8 @@ fn read(declared: &Value, remote: Value) -> View {
         remote,
         version: Some(1),
         paused: None,
+        schedules: None,
+        drift: None,
     }))
 }
 
@@ -89,8 +92,9 @@ fn word(plan: &Plan) -> String {
         Plan::CreateStack => "create stack".into(),
         Plan::Converge(convergence) => if convergence.patch.is_some() { "push" } else { "in sync" }.into(),
         Plan::Release => "release".into(),
-        Plan::Clear(Clearance::Patch(_)) => "clear: patch".into(),
-        Plan::Clear(Clearance::Delete) => "clear: delete".into(),
+        Plan::Clear(Clearance { settings: Unset::Patch(_), .. }) => "clear: patch".into(),
+        Plan::Clear(Clearance { settings: Unset::Delete, .. }) => "clear: delete".into(),
+        Plan::Clear(Clearance { settings: Unset::Nothing, .. }) => "clear: schedules".into(),
     }
 }
 
@@ -232,6 +236,8 @@ impl Resource {
             remote: self.service.read(),
             version: Some(self.service.version),
             paused: None,
+            schedules: None,
+            drift: None,
         }));
         plan(&self.inputs, &self.status, &install_key(), at(self.now))
     }
@@ -251,6 +257,7 @@ impl Resource {
                 remote: self.push(convergence),
                 convergence: convergence.clone(),
                 pause_failed: None,
+                schedules: None,
             },
             Plan::Refuse(words) => Outcome::Refused(words.clone()),
             other => panic!("{other:?}"),
@@ -270,8 +277,8 @@ impl Resource {
         self.inputs.deletion = Deletion::Yes;
         let plan = self.plan(&Node::object());
         match &plan {
-            Plan::Clear(Clearance::Delete) => self.service.delete(),
-            Plan::Clear(Clearance::Patch(patch)) => self.service.patch(patch),
+            Plan::Clear(Clearance { settings: Unset::Delete, .. }) => self.service.delete(),
+            Plan::Clear(Clearance { settings: Unset::Patch(patch), .. }) => self.service.patch(patch),
             Plan::Release => {}
             other => panic!("{other:?}"),
         }
@@ -326,7 +333,7 @@ proptest! {
         let plan = resource.delete();
         prop_assert_eq!(resource.service.fields(), left.clone());
         if let Plan::Clear(clearance) = &plan {
-            prop_assert_eq!(*clearance == Clearance::Delete, left.is_empty());
+            prop_assert_eq!(clearance.settings == Unset::Delete, left.is_empty());
         }
         prop_assert_eq!(resource.delete(), Plan::Release);
     }
@@ -437,7 +444,7 @@ fn a_value_that_comes_back_otherwise_is_pushed_once() {
     resource.status = status(
         &resource.status,
         &resource.inputs,
-        &Outcome::Converged { convergence, remote, pause_failed: None },
+        &Outcome::Converged { convergence, remote, pause_failed: None, schedules: None },
         at(0),
     );
     for _ in 0..3 {

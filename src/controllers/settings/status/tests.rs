@@ -24,6 +24,7 @@ fn inputs(generation: i64) -> Inputs {
         stack: Some("acme/web/prod".into()),
         create_stack: false,
         paused: None,
+        schedules: vec![],
         unmanaged: Unmanaged::Keep,
         deletion_policy: SettingsDeletionPolicy::Clear,
         suspended: false,
@@ -44,12 +45,19 @@ fn convergence(patch: bool, corrects: bool) -> Convergence {
         sources: vec![],
         corrections: vec![Correction { time: at(0), paths: vec!["/a".into(), "/b".into()] }],
         corrects,
+        schedules: None,
+        drift: None,
     }
 }
 
 fn converged(patch: bool, corrects: bool) -> Outcome {
     let remote = RemoteVersion { digest: "after the push".into(), version: Some(2) };
-    Outcome::Converged { convergence: Box::new(convergence(patch, corrects)), remote, pause_failed: None }
+    Outcome::Converged {
+        convergence: Box::new(convergence(patch, corrects)),
+        remote,
+        pause_failed: None,
+        schedules: None,
+    }
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
