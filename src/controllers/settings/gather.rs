@@ -32,7 +32,7 @@ use crate::{
         requeue::consequence,
         sources, write,
     },
-    pulumi::{self, Admission, CallClass, Permit, StackId},
+    pulumi::{self, Admission, CallClass, Class, Permit, StackId},
 };
 
 /// Settings, perhaps the stack, a push, the pause read and set.
@@ -340,7 +340,15 @@ async fn remote(
         },
         Err(error) => return Err(error),
     };
-    let paused =
-        if with_pause { Some(connection.client.stack_metadata(permit, stack).await?.stack_paused) } else { None };
+    let paused = if with_pause {
+        match connection.client.stack_metadata(permit, stack).await {
+            Ok(metadata) => Some(metadata.stack_paused),
+            // Where nobody can tell, the attempt to set it does.
+            Err(error) if error.class() == Class::Unsupported => None,
+            Err(error) => return Err(error),
+        }
+    } else {
+        None
+    };
     Ok(Some(Remote { document, version, paused }))
 }
