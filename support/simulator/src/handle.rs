@@ -1,5 +1,7 @@
 //! The handle by which tests drive the simulator.
 
+mod surroundings;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;

@@ -303,29 +303,8 @@ pub(super) fn updates(call: &Call) -> Outcome {
     let (_, deployment) = find(call, &world)?;
     let stack = &world.stacks[&deployment.stack];
     let update = deployment.update.and_then(|place| stack.updates.get(place));
-    let body: Vec<Value> = update.map(|update| update_info(update, stack)).into_iter().collect();
+    let body: Vec<Value> = update.map(|update| super::updates::info(update, stack)).into_iter().collect();
     Ok(Answer::ok(&body.into()))
-}
-
-fn update_info(update: &Update, stack: &Stack) -> Value {
-    json!({
-        "updateID": update.engine_id,
-        "version": update.version,
-        "latestVersion": stack.version(),
-        "requestedBy": update.requested_by.info(),
-        "info": {
-            "kind": update.kind,
-            "version": update.version,
-            "startTime": update.started.as_second(),
-            "endTime": update.ended.map_or(0, Timestamp::as_second),
-            "result": update.result,
-            "message": update.message,
-            "environment": update.environment,
-            "config": {},
-            "resourceChanges": update.changes,
-            "resourceCount": update.resources,
-        },
-    })
 }
 
 pub(super) fn cancel(call: &Call) -> Outcome {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Run, plan};
-use crate::world::deployment::Status;
+use super::{Run, output, plan};
+use crate::events::Script;
+use crate::world::deployment::{Operation, Status};
 use crate::world::stack::{Hold, Update};
 use crate::world::{DeploymentKey, Event, StackKey, World};
 
@@ -130,6 +131,12 @@ impl World {
             changes: run.changes.clone(),
             resources: run.resources,
             requested_by: Arc::clone(&deployment.requested_by),
+            script: Script {
+                changes: run.changes.clone(),
+                printed: output::program(&plan::environment(self, stack, deployment)),
+                duration: run.steps[run.current].duration,
+                recorded: Vec::new(),
+            },
         };
         let place = stack.updates.len();
         let stack = deployment.stack;
@@ -145,6 +152,7 @@ impl World {
         let Some(deployment) = self.deployments.get(&key) else {
             return;
         };
+        let outputs = plan::outputs(deployment);
         let Some(stack) = self.stacks.get_mut(&deployment.stack) else {
             return;
         };
@@ -156,6 +164,13 @@ impl World {
         if succeeded {
             update.result = "succeeded";
             stack.resources = update.resources;
+            match deployment.operation {
+                Operation::Update | Operation::RemediateDrift => {
+                    stack.write_outputs(outputs.as_ref(), &self.cipher);
+                }
+                Operation::Destroy => stack.clear_outputs(),
+                _ => {}
+            }
         } else {
             update.result = "failed";
             update.changes.clear();

@@ -7,6 +7,8 @@ pub(crate) mod deployment;
 pub(crate) mod organization;
 pub(crate) mod people;
 pub(crate) mod stack;
+mod state;
+pub(crate) mod tokens;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};

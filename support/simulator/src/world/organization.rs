@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
 use super::{DeploymentKey, StackKey};
+use crate::oidc::Issuers;
 
 /// What an organization may run at once, unless it is told otherwise.
 const DEFAULT_CONCURRENCY: usize = 5;
 
 #[derive(Debug)]
 pub(crate) struct Organization {
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) paused: bool,
     pub(crate) concurrency: usize,
@@ -22,11 +28,16 @@ pub(crate) struct Organization {
     pub(crate) active: BTreeSet<DeploymentKey>,
     /// All deployments of the organization, oldest first.
     pub(crate) deployments: Vec<DeploymentKey>,
+    pub(crate) created: Timestamp,
+    pub(crate) issuers: Issuers,
+    /// What was set of the organization and changes nothing.
+    pub(crate) preferences: Map<String, Value>,
 }
 
 impl Organization {
     pub(super) fn new(name: &str) -> Self {
         Self {
+            id: Uuid::new_v4().to_string(),
             name: name.to_owned(),
             paused: false,
             concurrency: DEFAULT_CONCURRENCY,
@@ -35,6 +46,9 @@ impl Organization {
             ready: BTreeSet::new(),
             active: BTreeSet::new(),
             deployments: Vec::new(),
+            created: Timestamp::now(),
+            issuers: Issuers::new(),
+            preferences: Map::new(),
         }
     }
 }

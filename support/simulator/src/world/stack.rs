@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use super::DeploymentKey;
 use super::people::User;
+use super::state::State;
+use crate::events::Script;
 use crate::names::StackName;
 use crate::settings::StoredSettings;
 
@@ -31,6 +33,7 @@ pub(crate) struct Stack {
     pub(crate) updates: Vec<Update>,
     /// How many resources the stack has.
     pub(crate) resources: u64,
+    pub(crate) state: State,
 }
 
 /// Where a run is made to stop until it is released.
@@ -67,6 +70,7 @@ impl Stack {
             active: None,
             updates: Vec::new(),
             resources: 0,
+            state: State::default(),
         }
     }
 
@@ -98,4 +102,13 @@ pub(crate) struct Update {
     /// Resources of the stack afterwards.
     pub(crate) resources: u64,
     pub(crate) requested_by: Arc<User>,
+    /// What the engine tells while it works.
+    pub(crate) script: Script,
+}
+
+impl Update {
+    /// Whether it left the stack as it was.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.kind == "preview" || self.kind.starts_with('P')
+    }
 }

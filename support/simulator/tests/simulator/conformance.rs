@@ -1,6 +1,8 @@
 //! The answers, checked against the service's own description of its API. The description is not part of the
 //! project: without it the test has nothing to do and says so.
 
+mod surroundings;
+
 use std::path::PathBuf;
 
 use jsonschema::Validator;
