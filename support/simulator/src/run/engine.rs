@@ -60,7 +60,7 @@ impl World {
             return;
         };
         run.enter(at);
-        let (due, is_pulumi) = (run.due, run.steps[run.current].is_pulumi);
+        let (due, is_pulumi) = (run.due, run.steps[run.current].pulumi.is_some());
         let hold = self.stacks.get(&deployment.stack).and_then(|stack| stack.hold.as_ref());
         let stands = hold.is_some_and(|hold| hold.applies_to(&run.steps[run.current].name));
         if stands {
@@ -80,7 +80,7 @@ impl World {
             return;
         };
         let step = &run.steps[run.current];
-        let (failed, is_pulumi) = (step.fails, step.is_pulumi);
+        let (failed, is_pulumi) = (step.fails, step.pulumi.is_some());
         run.leave(at, failed);
         let is_last = run.current + 1 == run.steps.len();
         if is_pulumi {
@@ -103,19 +103,18 @@ impl World {
         let Some(deployment) = self.deployments.get(&key) else {
             return;
         };
-        let Some(run) = deployment.run.as_ref() else {
+        let Some(work) = deployment.run.as_ref().and_then(Run::pulumi) else {
             return;
         };
         let Some(stack) = self.stacks.get(&deployment.stack) else {
             return;
         };
-        let operation = deployment.operation;
-        let version = stack.version() + i64::from(!operation.only_looks());
+        let version = stack.version() + i64::from(!work.operation.only_looks());
         let update = Update {
             id: Uuid::new_v4().to_string(),
             engine_id: Uuid::new_v4().to_string(),
             version,
-            kind: operation.update_kind(),
+            kind: work.operation.update_kind(),
             result: "in-progress",
             message: format!("Deployment {} of {}", deployment.version, stack.name),
             started: at,
@@ -127,8 +126,8 @@ impl World {
                 ("exec.agent".to_owned(), "pulumi-deploy-executor".to_owned()),
                 ("exec.kind".to_owned(), "cli".to_owned()),
             ]),
-            changes: run.changes.clone(),
-            resources: run.resources,
+            changes: work.changes.clone(),
+            resources: work.resources,
             requested_by: Arc::clone(&deployment.requested_by),
         };
         let place = stack.updates.len();
@@ -137,7 +136,7 @@ impl World {
             stack.updates.push(update);
         }
         if let Some(deployment) = self.deployments.get_mut(&key) {
-            deployment.update = Some(place);
+            deployment.updates.push(place);
         }
     }
 
@@ -149,7 +148,13 @@ impl World {
             return;
         };
         let before = stack.resources;
-        let Some(update) = deployment.update.and_then(|place| stack.updates.get_mut(place)) else {
+        let Some(work) = deployment.run.as_ref().and_then(Run::pulumi) else {
+            return;
+        };
+        let Some(place) = deployment.updates.last().copied() else {
+            return;
+        };
+        let Some(update) = stack.updates.get_mut(place) else {
             return;
         };
         update.ended = Some(at);
@@ -161,6 +166,7 @@ impl World {
             update.changes.clear();
             update.resources = before;
         }
+        stack.drift.pulumi_ended(key, work.operation, work.finds_drift(), place, succeeded);
     }
 
     /// Stops a run in the middle.
@@ -169,7 +175,7 @@ impl World {
             return;
         };
         run.leave(at, true);
-        if run.steps[run.current].is_pulumi {
+        if run.steps[run.current].pulumi.is_some() {
             self.end_update(key, at, false);
         }
     }

@@ -2,16 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use uuid::Uuid;
+
 use super::{DeploymentKey, StackKey};
 
 /// What an organization may run at once, unless it is told otherwise.
 const DEFAULT_CONCURRENCY: usize = 5;
 
+/// What an organization pays for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Subscription {
+    /// Too small for Pulumi Deployments.
+    Team,
+    /// Has deployments and their settings.
+    TeamGrowth,
+    /// Has everything, the remediation of drift too.
+    #[default]
+    BusinessCritical,
+}
+
 #[derive(Debug)]
 pub(crate) struct Organization {
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) paused: bool,
     pub(crate) concurrency: usize,
+    pub(crate) subscription: Subscription,
     /// By project and stack.
     pub(crate) stacks: BTreeMap<(String, String), StackKey>,
     /// Agent pools: their names by their ids.
@@ -27,9 +43,11 @@ pub(crate) struct Organization {
 impl Organization {
     pub(super) fn new(name: &str) -> Self {
         Self {
+            id: Uuid::new_v4().to_string(),
             name: name.to_owned(),
             paused: false,
             concurrency: DEFAULT_CONCURRENCY,
+            subscription: Subscription::default(),
             stacks: BTreeMap::new(),
             agent_pools: BTreeMap::new(),
             ready: BTreeSet::new(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::DeploymentKey;
+use super::drift::Drift;
 use super::people::User;
+use super::schedule::{Schedule, ScheduleKey};
 use crate::names::StackName;
 use crate::settings::StoredSettings;
 
@@ -31,6 +33,8 @@ pub(crate) struct Stack {
     pub(crate) updates: Vec<Update>,
     /// How many resources the stack has.
     pub(crate) resources: u64,
+    pub(crate) schedules: BTreeMap<ScheduleKey, Schedule>,
+    pub(crate) drift: Drift,
 }
 
 /// Where a run is made to stop until it is released.
@@ -67,12 +71,18 @@ impl Stack {
             active: None,
             updates: Vec::new(),
             resources: 0,
+            schedules: BTreeMap::new(),
+            drift: Drift::default(),
         }
     }
 
     /// The version of the newest deployment, 0 when there was none.
     pub(crate) fn latest_deployment(&self) -> usize {
         self.deployments.len()
+    }
+
+    pub(crate) fn schedule_by_id(&self, id: &str) -> Option<ScheduleKey> {
+        self.schedules.iter().find(|(_, schedule)| schedule.id == id).map(|(key, _)| *key)
     }
 
     /// The stack's own version: the number of updates that may have changed it.
