@@ -46,6 +46,10 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "No credentials provided or are invalid.")
     }
 
+    pub(crate) fn payment_required(detail: impl AsRef<str>) -> Self {
+        Self::new(StatusCode::PAYMENT_REQUIRED, detail.as_ref())
+    }
+
     pub(crate) fn forbidden(detail: impl AsRef<str>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail.as_ref())
     }
@@ -81,6 +85,9 @@ pub enum SimulatorError {
     /// The stack does not exist (any more).
     #[error("stack {0:?} is not known: add it first")]
     UnknownStack(String),
+    /// The stack has no such schedule (any more).
+    #[error("the stack has no schedule {0:?}")]
+    UnknownSchedule(String),
     /// The name is not of the form `organization/project/stack`.
     #[error("{0:?} is not a stack's name: write ORGANIZATION/PROJECT/STACK")]
     BadStackName(String),

@@ -27,6 +27,8 @@ use crate::world::people::{Role, User};
 use crate::world::stack::Hold;
 use crate::world::{StackKey, World};
 
+mod schedules;
+
 /// A running simulator. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Simulator {

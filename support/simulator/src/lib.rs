@@ -47,6 +47,12 @@
 //! Pre-run commands know `echo` (with variables, `$NAME` and `${NAME}`) and `printenv NAME`.
 //! [`Simulator::hold`] and [`Simulator::hold_at`] make a run stand still until [`Simulator::release`].
 //!
+//! # Schedules and drift
+//!
+//! Schedules create deployments at their times, which are those of the real clock, whatever the speed.
+//! [`Simulator::fire_schedule`] makes the time of one come now. [`Simulator::set_drift`] makes reality differ from a
+//! stack's state: detections find it, and updates, refreshes and remediations end it.
+//!
 //! # Looking on, and interfering
 //!
 //! [`Simulator::requests`] has every request with what was answered, [`Simulator::settings`] and
@@ -63,6 +69,7 @@ mod logs;
 mod names;
 mod oidc;
 mod recording;
+mod request;
 mod routes;
 mod run;
 mod secrets;
@@ -78,6 +85,7 @@ pub use handle::{DeploymentView, Simulator};
 pub use oidc::{Allowance, OidcIssuer};
 pub use recording::Recorded;
 pub use secrets::AutoSecrets;
+pub use world::organization::Subscription;
 
 /// The names of the operations, as [`Recorded::operation`] and [`Fault::on`] use them.
 pub fn operations() -> impl Iterator<Item = &'static str> {

@@ -98,6 +98,16 @@ impl Call {
         }
     }
 
+    /// The part of a list that is asked for: its number, from 1, and its size.
+    pub(crate) fn page(&self) -> Result<(usize, usize), ApiError> {
+        let within = |name, default, most| match self.number(name)? {
+            None => Ok(default),
+            Some(number) if (1..=most).contains(&number) => Ok(number),
+            Some(_) => Err(invalid_query(name)),
+        };
+        Ok((within("page", 1, usize::MAX)?, within("pageSize", 10, 100)?))
+    }
+
     pub(crate) fn stack_name(&self) -> StackName {
         StackName {
             organization: self.parameter("organization").to_owned(),

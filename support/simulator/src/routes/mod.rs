@@ -2,17 +2,20 @@
 
 mod call;
 mod deployments;
+mod drift;
 mod events;
 mod logs;
 mod oauth;
 mod organization;
 mod organizations;
+mod schedules;
 mod service;
 mod settings;
 mod stack_list;
 mod stacks;
 mod state;
 mod tags;
+mod time;
 mod tokens;
 mod updates;
 mod user;
@@ -21,6 +24,7 @@ use axum::http::Method;
 
 pub(crate) use call::{Answer, Call, Outcome};
 pub(crate) use deployments::create as create_deployment;
+pub(crate) use schedules::{all as all_schedules, create_any as create_schedule};
 pub(crate) use settings::write as write_settings;
 
 /// One operation of the API.
@@ -81,6 +85,36 @@ pub(crate) static ROUTES: &[Route] = &[
     route("ResumeStack", Method::POST, stack_path!("/deployments/resume"), stacks::resume),
     route("GetStackMetadata", Method::GET, stack_path!("/deployments/metadata"), stacks::metadata),
     route("ClearCache", Method::DELETE, stack_path!("/deployments/cache"), stacks::clear_cache),
+    route("ListSchedules", Method::GET, stack_path!("/deployments/schedules"), schedules::list),
+    route("CreateSchedule", Method::POST, stack_path!("/deployments/schedules"), schedules::post_custom),
+    route("GetSchedule", Method::GET, stack_path!("/deployments/schedules/{schedule}"), schedules::get),
+    route("UpdateSchedule", Method::POST, stack_path!("/deployments/schedules/{schedule}"), schedules::update_custom),
+    route("DeleteSchedule", Method::DELETE, stack_path!("/deployments/schedules/{schedule}"), schedules::delete),
+    route(
+        "GetScheduleHistory",
+        Method::GET,
+        stack_path!("/deployments/schedules/{schedule}/history"),
+        schedules::history,
+    ),
+    route("PauseSchedule", Method::POST, stack_path!("/deployments/schedules/{schedule}/pause"), schedules::pause),
+    route("ResumeSchedule", Method::POST, stack_path!("/deployments/schedules/{schedule}/resume"), schedules::resume),
+    route("CreateDriftSchedule", Method::POST, stack_path!("/deployments/drift/schedules"), schedules::post_drift),
+    route(
+        "UpdateDriftSchedule",
+        Method::POST,
+        stack_path!("/deployments/drift/schedules/{schedule}"),
+        schedules::update_drift,
+    ),
+    route("CreateTtlSchedule", Method::POST, stack_path!("/deployments/ttl/schedules"), schedules::post_ttl),
+    route(
+        "UpdateTtlSchedule",
+        Method::POST,
+        stack_path!("/deployments/ttl/schedules/{schedule}"),
+        schedules::update_ttl,
+    ),
+    route("ListDriftRuns", Method::GET, stack_path!("/drift/runs"), drift::list),
+    route("GetDriftRun", Method::GET, stack_path!("/drift/runs/{run}"), drift::get),
+    route("GetDriftStatus", Method::GET, stack_path!("/drift/status"), drift::status),
     route("ListOrganizationDeployments", Method::GET, organization_path!("/deployments"), organizations::deployments),
     route("PauseOrganization", Method::POST, organization_path!("/deployments/pause"), organizations::pause),
     route("ResumeOrganization", Method::POST, organization_path!("/deployments/resume"), organizations::resume),

@@ -48,7 +48,7 @@ fn shown(stack: &Stack) -> Value {
         "routingRepo": "",
         "protectedByPolicy": false,
         "hasDeploymentSettings": stack.settings.is_some(),
-        "driftDetected": false,
+        "driftDetected": stack.drift.is_known,
         "tags": stack.tags,
     });
     if let Some(update) = stack.updates.iter().rev().find(|update| !update.only_looks()) {

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Outcome};
+use super::{Answer, Call, Outcome, drift};
 use crate::errors::ApiError;
 use crate::names::StackName;
 
@@ -100,12 +100,16 @@ pub(super) fn metadata(call: &Call) -> Outcome {
     let world = call.world();
     let stack = &world.stacks[&call.stack(&world)?];
     let organization = world.visible_organization(&call.access, &stack.name.organization)?;
-    Ok(Answer::ok(&json!({
+    let mut body = json!({
         "paused": stack.paused || organization.paused,
         "stackPaused": stack.paused,
         "organizationPaused": organization.paused,
-        "hasSchedules": false,
-    })))
+        "hasSchedules": !stack.schedules.is_empty(),
+    });
+    if let Some(drift) = drift::status_of(&world, stack) {
+        body["drift"] = drift;
+    }
+    Ok(Answer::ok(&body))
 }
 
 /// There is no cache to clear.

@@ -61,7 +61,7 @@ impl World {
             return;
         };
         run.enter(at);
-        let (due, is_pulumi) = (run.due, run.steps[run.current].is_pulumi);
+        let (due, is_pulumi) = (run.due, run.steps[run.current].pulumi.is_some());
         let hold = self.stacks.get(&deployment.stack).and_then(|stack| stack.hold.as_ref());
         let stands = hold.is_some_and(|hold| hold.applies_to(&run.steps[run.current].name));
         if stands {
@@ -81,7 +81,7 @@ impl World {
             return;
         };
         let step = &run.steps[run.current];
-        let (failed, is_pulumi) = (step.fails, step.is_pulumi);
+        let (failed, is_pulumi) = (step.fails, step.pulumi.is_some());
         run.leave(at, failed);
         let is_last = run.current + 1 == run.steps.len();
         if is_pulumi {
@@ -107,16 +107,18 @@ impl World {
         let Some(run) = deployment.run.as_ref() else {
             return;
         };
+        let Some(work) = run.pulumi() else {
+            return;
+        };
         let Some(stack) = self.stacks.get(&deployment.stack) else {
             return;
         };
-        let operation = deployment.operation;
-        let version = stack.version() + i64::from(!operation.only_looks());
+        let version = stack.version() + i64::from(!work.operation.only_looks());
         let update = Update {
             id: Uuid::new_v4().to_string(),
             engine_id: Uuid::new_v4().to_string(),
             version,
-            kind: operation.update_kind(),
+            kind: work.operation.update_kind(),
             result: "in-progress",
             message: format!("Deployment {} of {}", deployment.version, stack.name),
             started: at,
@@ -128,11 +130,11 @@ impl World {
                 ("exec.agent".to_owned(), "pulumi-deploy-executor".to_owned()),
                 ("exec.kind".to_owned(), "cli".to_owned()),
             ]),
-            changes: run.changes.clone(),
-            resources: run.resources,
+            changes: work.changes.clone(),
+            resources: work.resources,
             requested_by: Arc::clone(&deployment.requested_by),
             script: Script {
-                changes: run.changes.clone(),
+                changes: work.changes.clone(),
                 printed: output::program(&plan::environment(self, stack, deployment)),
                 duration: run.steps[run.current].duration,
                 recorded: Vec::new(),
@@ -144,7 +146,7 @@ impl World {
             stack.updates.push(update);
         }
         if let Some(deployment) = self.deployments.get_mut(&key) {
-            deployment.update = Some(place);
+            deployment.updates.push(place);
         }
     }
 
@@ -157,14 +159,20 @@ impl World {
             return;
         };
         let before = stack.resources;
-        let Some(update) = deployment.update.and_then(|place| stack.updates.get_mut(place)) else {
+        let Some(work) = deployment.run.as_ref().and_then(Run::pulumi) else {
+            return;
+        };
+        let Some(place) = deployment.updates.last().copied() else {
+            return;
+        };
+        let Some(update) = stack.updates.get_mut(place) else {
             return;
         };
         update.ended = Some(at);
         if succeeded {
             update.result = "succeeded";
             stack.resources = update.resources;
-            match deployment.operation {
+            match work.operation {
                 Operation::Update | Operation::RemediateDrift => {
                     stack.write_outputs(outputs.as_ref(), &self.cipher);
                 }
@@ -176,6 +184,7 @@ impl World {
             update.changes.clear();
             update.resources = before;
         }
+        stack.drift.pulumi_ended(key, work.operation, work.finds_drift(), place, succeeded);
     }
 
     /// Stops a run in the middle.
@@ -184,7 +193,7 @@ impl World {
             return;
         };
         run.leave(at, true);
-        if run.steps[run.current].is_pulumi {
+        if run.steps[run.current].pulumi.is_some() {
             self.end_update(key, at, false);
         }
     }

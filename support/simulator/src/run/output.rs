@@ -114,16 +114,26 @@ fn expanded(text: &str, environment: &Environment) -> String {
 }
 
 /// What the operation changes on a stack of `current` resources with a program of `wanted`, and what is left then.
-pub(super) fn changes(operation: Operation, current: u64, wanted: u64) -> (BTreeMap<&'static str, u64>, u64) {
+/// Drift shows in one of the resources.
+pub(super) fn changes(
+    operation: Operation,
+    current: u64,
+    wanted: u64,
+    drifted: bool,
+) -> (BTreeMap<&'static str, u64>, u64) {
     let kept = current.min(wanted);
+    let sees_drift = !matches!(operation, Operation::Preview | Operation::Destroy);
+    let updated = u64::from(drifted && sees_drift);
     let (counts, resources) = match operation {
         Operation::Update | Operation::Preview | Operation::RemediateDrift => {
-            ([("create", wanted - kept), ("delete", current - kept), ("same", kept)], wanted)
+            ([("create", wanted - kept), ("delete", current - kept), ("same", kept.saturating_sub(updated))], wanted)
         }
         Operation::Destroy => ([("create", 0), ("delete", current), ("same", 0)], 0),
-        Operation::Refresh | Operation::DetectDrift => ([("create", 0), ("delete", 0), ("same", current)], current),
+        Operation::Refresh | Operation::DetectDrift => {
+            ([("create", 0), ("delete", 0), ("same", current.saturating_sub(updated))], current)
+        }
     };
-    let changes = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    let changes = counts.into_iter().chain([("update", updated)]).filter(|(_, count)| *count > 0).collect();
     let resources = if operation.only_looks() { current } else { resources };
     (changes, resources)
 }
@@ -166,6 +176,7 @@ pub(super) fn pulumi(run: &PulumiRun<'_>) -> Vec<String> {
         let text = match *change {
             "create" => format!("    + {count} created"),
             "delete" => format!("    - {count} deleted"),
+            "update" => format!("    ~ {count} updated"),
             _ => format!("    {count} unchanged"),
         };
         printed.push(format!("{text}\n"));
@@ -199,11 +210,13 @@ mod tests {
 
     #[test]
     fn changes_follow_the_number_of_resources() {
-        let (changes, resources) = super::changes(Operation::Update, 0, 4);
+        let (changes, resources) = super::changes(Operation::Update, 0, 4, false);
         assert_eq!((changes, resources), (BTreeMap::from([("create", 4)]), 4));
-        let (changes, resources) = super::changes(Operation::Preview, 4, 2);
+        let (changes, resources) = super::changes(Operation::Preview, 4, 2, true);
         assert_eq!((changes, resources), (BTreeMap::from([("delete", 2), ("same", 2)]), 4));
-        let (changes, resources) = super::changes(Operation::Destroy, 4, 4);
+        let (changes, resources) = super::changes(Operation::Destroy, 4, 4, true);
         assert_eq!((changes, resources), (BTreeMap::from([("delete", 4)]), 0));
+        let (changes, resources) = super::changes(Operation::DetectDrift, 4, 4, true);
+        assert_eq!((changes, resources), (BTreeMap::from([("same", 3), ("update", 1)]), 4));
     }
 }

@@ -31,10 +31,15 @@ pub(crate) fn merged(current: Option<&Value>, patch: Value) -> Value {
 
 /// The settings as the service gives them out, secrets masked with fresh ciphertexts.
 pub(crate) fn rendered(stored: &StoredSettings, cipher: &crate::secrets::Cipher) -> Value {
-    let mut value = render::render(&shape::SETTINGS, &stored.value, cipher);
+    let mut value = masked(&stored.value, cipher);
     value["version"] = stored.version.into();
     value["source"] = stored.source.into();
     value
+}
+
+/// Settings that are part of something else, secrets masked.
+pub(crate) fn masked(settings: &Value, cipher: &crate::secrets::Cipher) -> Value {
+    render::render(&shape::SETTINGS, settings, cipher)
 }
 
 /// The checks that need the whole settings, after merging.

@@ -12,12 +12,25 @@ use crate::oidc::Issuers;
 /// What an organization may run at once, unless it is told otherwise.
 const DEFAULT_CONCURRENCY: usize = 5;
 
+/// What an organization pays for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Subscription {
+    /// Too small for Pulumi Deployments.
+    Team,
+    /// Has deployments and their settings.
+    TeamGrowth,
+    /// Has everything, the remediation of drift too.
+    #[default]
+    BusinessCritical,
+}
+
 #[derive(Debug)]
 pub(crate) struct Organization {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) paused: bool,
     pub(crate) concurrency: usize,
+    pub(crate) subscription: Subscription,
     /// By project and stack.
     pub(crate) stacks: BTreeMap<(String, String), StackKey>,
     /// Agent pools: their names by their ids.
@@ -41,6 +54,7 @@ impl Organization {
             name: name.to_owned(),
             paused: false,
             concurrency: DEFAULT_CONCURRENCY,
+            subscription: Subscription::default(),
             stacks: BTreeMap::new(),
             agent_pools: BTreeMap::new(),
             ready: BTreeSet::new(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::DeploymentKey;
+use super::drift::Drift;
 use super::people::User;
+use super::schedule::{Schedule, ScheduleKey};
 use super::state::State;
 use crate::events::Script;
 use crate::names::StackName;
@@ -34,6 +36,8 @@ pub(crate) struct Stack {
     /// How many resources the stack has.
     pub(crate) resources: u64,
     pub(crate) state: State,
+    pub(crate) schedules: BTreeMap<ScheduleKey, Schedule>,
+    pub(crate) drift: Drift,
 }
 
 /// Where a run is made to stop until it is released.
@@ -71,12 +75,18 @@ impl Stack {
             updates: Vec::new(),
             resources: 0,
             state: State::default(),
+            schedules: BTreeMap::new(),
+            drift: Drift::default(),
         }
     }
 
     /// The version of the newest deployment, 0 when there was none.
     pub(crate) fn latest_deployment(&self) -> usize {
         self.deployments.len()
+    }
+
+    pub(crate) fn schedule_by_id(&self, id: &str) -> Option<ScheduleKey> {
+        self.schedules.iter().find(|(_, schedule)| schedule.id == id).map(|(key, _)| *key)
     }
 
     /// The stack's own version: the number of updates that may have changed it.
