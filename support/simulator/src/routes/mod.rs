@@ -69,6 +69,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route("PatchSettings", Method::POST, stack_path!("/deployments/settings"), settings::patch),
     route("PutSettings", Method::PUT, stack_path!("/deployments/settings"), settings::put),
     route("DeleteSettings", Method::DELETE, stack_path!("/deployments/settings"), settings::delete),
+    route("EncryptSettingsSecret", Method::POST, stack_path!("/deployments/settings/encrypt"), settings::encrypt),
     route("CreateDeployment", Method::POST, stack_path!("/deployments"), deployments::post),
     route("ListDeployments", Method::GET, stack_path!("/deployments"), deployments::list),
     route("GetDeployment", Method::GET, stack_path!("/deployments/{id}"), deployments::get),

@@ -35,6 +35,10 @@ pub(crate) struct Organization {
     pub(crate) stacks: BTreeMap<(String, String), StackKey>,
     /// Agent pools: their names by their ids.
     pub(crate) agent_pools: BTreeMap<String, String>,
+    /// Roles that deployments may run with: their names by their ids.
+    pub(crate) roles: BTreeMap<String, String>,
+    /// Where the templates of projects come from, for those that have one.
+    pub(crate) templates: BTreeMap<String, String>,
     /// What may start as soon as there is a place, oldest first: the first in the queue of each stack whose turn it is.
     pub(crate) ready: BTreeSet<(DeploymentKey, StackKey)>,
     /// What takes one of the places: accepted or running.
@@ -57,6 +61,8 @@ impl Organization {
             subscription: Subscription::default(),
             stacks: BTreeMap::new(),
             agent_pools: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            templates: BTreeMap::new(),
             ready: BTreeSet::new(),
             active: BTreeSet::new(),
             deployments: Vec::new(),

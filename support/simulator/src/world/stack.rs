@@ -19,6 +19,8 @@ pub(crate) struct Stack {
     pub(crate) name: StackName,
     pub(crate) id: String,
     pub(crate) tags: BTreeMap<String, String>,
+    /// Its state is Terraform's: nothing can be deployed to it.
+    pub(crate) is_terraform: bool,
     pub(crate) settings: Option<StoredSettings>,
     pub(crate) paused: bool,
     pub(crate) hold: Option<Hold>,
@@ -64,6 +66,7 @@ impl Stack {
             name,
             id,
             tags,
+            is_terraform: false,
             settings: None,
             paused: false,
             hold: None,
