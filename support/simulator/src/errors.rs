@@ -10,13 +10,15 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
     /// Entries of the optional `errors` list.
     errors: Vec<Value>,
+    /// The code by which OAuth calls it.
+    oauth: Option<&'static str>,
 }
 
 impl ApiError {
     /// The service writes `<reason phrase>: <detail>` for every status.
     fn new(status: StatusCode, detail: &str) -> Self {
         let reason = status.canonical_reason().unwrap_or("Error");
-        Self { status, message: format!("{reason}: {detail}"), errors: Vec::new() }
+        Self { status, message: format!("{reason}: {detail}"), errors: Vec::new(), oauth: None }
     }
 
     pub(crate) fn bad_request(detail: impl AsRef<str>) -> Self {
@@ -35,8 +37,17 @@ impl ApiError {
         error
     }
 
+    /// A refused exchange of tokens, with OAuth's code for the reason as well.
+    pub(crate) fn oauth(code: &'static str, detail: &str) -> Self {
+        Self { oauth: Some(code), ..Self::bad_request(detail) }
+    }
+
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "No credentials provided or are invalid.")
+    }
+
+    pub(crate) fn payment_required(detail: impl AsRef<str>) -> Self {
+        Self::new(StatusCode::PAYMENT_REQUIRED, detail.as_ref())
     }
 
     pub(crate) fn forbidden(detail: impl AsRef<str>) -> Self {
@@ -56,6 +67,11 @@ impl ApiError {
         if !self.errors.is_empty() {
             body["errors"] = Value::Array(self.errors.clone());
         }
+        if let Some(code) = self.oauth {
+            body["error"] = code.into();
+            let detail = self.message.split_once(": ").map_or("", |(_, detail)| detail);
+            body["error_description"] = detail.into();
+        }
         body
     }
 }
@@ -69,6 +85,9 @@ pub enum SimulatorError {
     /// The stack does not exist (any more).
     #[error("stack {0:?} is not known: add it first")]
     UnknownStack(String),
+    /// The stack has no such schedule (any more).
+    #[error("the stack has no schedule {0:?}")]
+    UnknownSchedule(String),
     /// The name is not of the form `organization/project/stack`.
     #[error("{0:?} is not a stack's name: write ORGANIZATION/PROJECT/STACK")]
     BadStackName(String),

@@ -42,9 +42,16 @@
 //! | `SIMULATOR_ECHO=NAME,OTHER` | the program prints the values of these variables, secret ones too |
 //! | `SIMULATOR_LOG_LINES=500` | the program prints that many more lines |
 //! | `SIMULATOR_RESOURCES=7` | the program has that many resources (4 unless it says so) |
+//! | `SIMULATOR_OUTPUTS={"url": "x", "password": {"secret": "y"}}` | what a successful update writes into the state |
 //!
 //! Pre-run commands know `echo` (with variables, `$NAME` and `${NAME}`) and `printenv NAME`.
 //! [`Simulator::hold`] and [`Simulator::hold_at`] make a run stand still until [`Simulator::release`].
+//!
+//! # Schedules and drift
+//!
+//! Schedules create deployments at their times, which are those of the real clock, whatever the speed.
+//! [`Simulator::fire_schedule`] makes the time of one come now. [`Simulator::set_drift`] makes reality differ from a
+//! stack's state: detections find it, and updates, refreshes and remediations end it.
 //!
 //! # Looking on, and interfering
 //!
@@ -55,11 +62,14 @@
 mod builder;
 mod dispatch;
 mod errors;
+mod events;
 mod faults;
 mod handle;
 mod logs;
 mod names;
+mod oidc;
 mod recording;
+mod request;
 mod routes;
 mod run;
 mod secrets;
@@ -72,8 +82,10 @@ pub use builder::Builder;
 pub use errors::SimulatorError;
 pub use faults::{Fault, FaultAnswer, FaultHandle};
 pub use handle::{DeploymentView, Simulator};
+pub use oidc::{Allowance, OidcIssuer};
 pub use recording::Recorded;
 pub use secrets::AutoSecrets;
+pub use world::organization::Subscription;
 
 /// The names of the operations, as [`Recorded::operation`] and [`Fault::on`] use them.
 pub fn operations() -> impl Iterator<Item = &'static str> {

@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::call::invalid_query;
+use super::time::short_time;
 use super::{Answer, Call, Outcome};
 use crate::errors::ApiError;
-use crate::run::{self, Order, Run};
+use crate::request::Request;
+use crate::run::{self, Run};
 use crate::settings;
-use crate::world::deployment::{Deployment, Operation, Status};
+use crate::world::deployment::{Deployment, Status};
 use crate::world::people::User;
 use crate::world::stack::{Stack, Update};
 use crate::world::{DeploymentKey, StackKey, World};
@@ -44,33 +46,7 @@ pub(crate) fn create(
     initiator: &str,
     now: Timestamp,
 ) -> Result<DeploymentKey, ApiError> {
-    let missing = || ApiError::bad_request("Missing top level required field 'operation'");
-    let entries = body.as_object().ok_or_else(missing)?;
-    let operation = match settings::property(entries, "operation") {
-        None | Some(Value::Null) => return Err(missing()),
-        Some(Value::String(name)) if name.is_empty() => return Err(missing()),
-        Some(name) => {
-            let name = name.as_str().unwrap_or_default();
-            Operation::parse(name)
-                .ok_or_else(|| ApiError::invalid("Deployment", "operation", &format!("unknown operation {name:?}")))?
-        }
-    };
-    let inherits = match settings::property(entries, "inheritSettings") {
-        None | Some(Value::Null) => true,
-        Some(Value::Bool(inherits)) => *inherits,
-        Some(_) => {
-            return Err(ApiError::bad_request("invalid request body: inheritSettings must be a bool"));
-        }
-    };
-    let decoded = world.decoder().settings(body)?;
-    if settings::text(&decoded["operationContext"]["operation"]).is_some() {
-        return Err(ApiError::bad_request("'operation' must only be set at the top level"));
-    }
-    let target = &world.stacks[&stack];
-    let stored = target.settings.as_ref().filter(|_| inherits);
-    let merged = settings::merged(stored.map(|stored| &stored.value), decoded);
-    settings::check(&merged, &world.organizations[&target.name.organization].agent_pools)?;
-    let order = Order { operation, settings: merged, requested_by, initiator: initiator.to_owned() };
+    let order = Request::read(world, stack, body)?.order(world, stack, requested_by, initiator)?;
     Ok(world.enqueue(stack, order, now))
 }
 
@@ -99,11 +75,6 @@ pub(super) fn get_by_version(call: &Call) -> Outcome {
     let key = version.and_then(|version| version.checked_sub(1)).and_then(|place| stack.deployments.get(place));
     let (_, deployment) = existing(&world, key)?;
     Ok(Answer::ok(&details(&world, deployment, call.now)))
-}
-
-/// `2022-10-17 22:12:34.834`: UTC, without saying so.
-fn short_time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
 }
 
 /// What both reading and listing show.
@@ -191,13 +162,17 @@ fn listed(world: &World, deployment: &Deployment, now: Timestamp) -> Value {
     body["paused"] = (stack.paused || organization.paused).into();
     let jobs: Vec<Value> = deployment.run.iter().map(|run| job(deployment, run, now)).collect();
     body["jobs"] = jobs.into();
-    let update = deployment.update.and_then(|place| stack.updates.get(place));
-    body["updates"] = update.map(nested_update).into_iter().collect();
+    body["updates"] = updates_of(deployment, stack).map(nested_update).collect();
     let pool = settings::agent_pool(&deployment.settings);
     if let Some((id, name)) = pool.and_then(|id| organization.agent_pools.get_key_value(id)) {
         body["agentPool"] = json!({"id": id, "name": name});
     }
     body
+}
+
+/// What Pulumi did to the stack in this deployment.
+fn updates_of<'w>(deployment: &Deployment, stack: &'w Stack) -> impl Iterator<Item = &'w Update> {
+    deployment.updates.iter().filter_map(|place| stack.updates.get(*place))
 }
 
 fn nested_update(update: &Update) -> Value {
@@ -239,11 +214,7 @@ enum Sort {
 
 impl Page {
     pub(super) fn of(call: &Call) -> Result<Self, ApiError> {
-        let within = |name, default, most| match call.number(name)? {
-            None => Ok(default),
-            Some(number) if (1..=most).contains(&number) => Ok(number),
-            Some(_) => Err(invalid_query(name)),
-        };
+        let (number, size) = call.page()?;
         let sort = match call.query("sort") {
             None | Some("created") => Sort::Created,
             Some("modified") => Sort::Modified,
@@ -258,13 +229,7 @@ impl Page {
                 Some(known.ok_or_else(|| invalid_query("status"))?)
             }
         };
-        Ok(Self {
-            number: within("page", 1, usize::MAX)?,
-            size: within("pageSize", 10, 100)?,
-            ascending: call.flag("asc")?,
-            sort,
-            status,
-        })
+        Ok(Self { number, size, ascending: call.flag("asc")?, sort, status })
     }
 
     /// The part of `keys`, which are ordered by creation.
@@ -302,30 +267,8 @@ pub(super) fn updates(call: &Call) -> Outcome {
     let world = call.world();
     let (_, deployment) = find(call, &world)?;
     let stack = &world.stacks[&deployment.stack];
-    let update = deployment.update.and_then(|place| stack.updates.get(place));
-    let body: Vec<Value> = update.map(|update| update_info(update, stack)).into_iter().collect();
+    let body: Vec<Value> = updates_of(deployment, stack).map(|update| super::updates::info(update, stack)).collect();
     Ok(Answer::ok(&body.into()))
-}
-
-fn update_info(update: &Update, stack: &Stack) -> Value {
-    json!({
-        "updateID": update.engine_id,
-        "version": update.version,
-        "latestVersion": stack.version(),
-        "requestedBy": update.requested_by.info(),
-        "info": {
-            "kind": update.kind,
-            "version": update.version,
-            "startTime": update.started.as_second(),
-            "endTime": update.ended.map_or(0, Timestamp::as_second),
-            "result": update.result,
-            "message": update.message,
-            "environment": update.environment,
-            "config": {},
-            "resourceChanges": update.changes,
-            "resourceCount": update.resources,
-        },
-    })
 }
 
 pub(super) fn cancel(call: &Call) -> Outcome {

@@ -1,11 +1,9 @@
 //! Stacks and what concerns all of a stack's deployments.
 
-use std::collections::BTreeMap;
-
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Outcome};
+use super::{Answer, Call, Outcome, drift};
 use crate::errors::ApiError;
 use crate::names::StackName;
 
@@ -28,12 +26,7 @@ pub(super) fn create(call: &Call) -> Outcome {
             "a stack name may only contain alphanumeric, hyphens, underscores, or periods",
         ));
     }
-    let tags: BTreeMap<String, String> = match &body["tags"] {
-        Value::Object(tags) => {
-            tags.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
-        }
-        _ => BTreeMap::new(),
-    };
+    let tags = super::tags::read(&body["tags"])?;
     let name = StackName { stack: stack.to_owned(), ..call.stack_name() };
     let mut world = call.world();
     world.visible_organization(&call.access, &name.organization)?;
@@ -107,12 +100,16 @@ pub(super) fn metadata(call: &Call) -> Outcome {
     let world = call.world();
     let stack = &world.stacks[&call.stack(&world)?];
     let organization = world.visible_organization(&call.access, &stack.name.organization)?;
-    Ok(Answer::ok(&json!({
+    let mut body = json!({
         "paused": stack.paused || organization.paused,
         "stackPaused": stack.paused,
         "organizationPaused": organization.paused,
-        "hasSchedules": false,
-    })))
+        "hasSchedules": !stack.schedules.is_empty(),
+    });
+    if let Some(drift) = drift::status_of(&world, stack) {
+        body["drift"] = drift;
+    }
+    Ok(Answer::ok(&body))
 }
 
 /// There is no cache to clear.

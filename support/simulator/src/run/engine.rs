@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Run, plan};
-use crate::world::deployment::Status;
+use super::{Run, output, plan};
+use crate::events::Script;
+use crate::world::deployment::{Operation, Status};
 use crate::world::stack::{Hold, Update};
 use crate::world::{DeploymentKey, Event, StackKey, World};
 
@@ -60,7 +61,7 @@ impl World {
             return;
         };
         run.enter(at);
-        let (due, is_pulumi) = (run.due, run.steps[run.current].is_pulumi);
+        let (due, is_pulumi) = (run.due, run.steps[run.current].pulumi.is_some());
         let hold = self.stacks.get(&deployment.stack).and_then(|stack| stack.hold.as_ref());
         let stands = hold.is_some_and(|hold| hold.applies_to(&run.steps[run.current].name));
         if stands {
@@ -80,7 +81,7 @@ impl World {
             return;
         };
         let step = &run.steps[run.current];
-        let (failed, is_pulumi) = (step.fails, step.is_pulumi);
+        let (failed, is_pulumi) = (step.fails, step.pulumi.is_some());
         run.leave(at, failed);
         let is_last = run.current + 1 == run.steps.len();
         if is_pulumi {
@@ -106,16 +107,18 @@ impl World {
         let Some(run) = deployment.run.as_ref() else {
             return;
         };
+        let Some(work) = run.pulumi() else {
+            return;
+        };
         let Some(stack) = self.stacks.get(&deployment.stack) else {
             return;
         };
-        let operation = deployment.operation;
-        let version = stack.version() + i64::from(!operation.only_looks());
+        let version = stack.version() + i64::from(!work.operation.only_looks());
         let update = Update {
             id: Uuid::new_v4().to_string(),
             engine_id: Uuid::new_v4().to_string(),
             version,
-            kind: operation.update_kind(),
+            kind: work.operation.update_kind(),
             result: "in-progress",
             message: format!("Deployment {} of {}", deployment.version, stack.name),
             started: at,
@@ -127,9 +130,15 @@ impl World {
                 ("exec.agent".to_owned(), "pulumi-deploy-executor".to_owned()),
                 ("exec.kind".to_owned(), "cli".to_owned()),
             ]),
-            changes: run.changes.clone(),
-            resources: run.resources,
+            changes: work.changes.clone(),
+            resources: work.resources,
             requested_by: Arc::clone(&deployment.requested_by),
+            script: Script {
+                changes: work.changes.clone(),
+                printed: output::program(&plan::environment(self, stack, deployment)),
+                duration: run.steps[run.current].duration,
+                recorded: Vec::new(),
+            },
         };
         let place = stack.updates.len();
         let stack = deployment.stack;
@@ -137,7 +146,7 @@ impl World {
             stack.updates.push(update);
         }
         if let Some(deployment) = self.deployments.get_mut(&key) {
-            deployment.update = Some(place);
+            deployment.updates.push(place);
         }
     }
 
@@ -145,22 +154,37 @@ impl World {
         let Some(deployment) = self.deployments.get(&key) else {
             return;
         };
+        let outputs = plan::outputs(deployment);
         let Some(stack) = self.stacks.get_mut(&deployment.stack) else {
             return;
         };
         let before = stack.resources;
-        let Some(update) = deployment.update.and_then(|place| stack.updates.get_mut(place)) else {
+        let Some(work) = deployment.run.as_ref().and_then(Run::pulumi) else {
+            return;
+        };
+        let Some(place) = deployment.updates.last().copied() else {
+            return;
+        };
+        let Some(update) = stack.updates.get_mut(place) else {
             return;
         };
         update.ended = Some(at);
         if succeeded {
             update.result = "succeeded";
             stack.resources = update.resources;
+            match work.operation {
+                Operation::Update | Operation::RemediateDrift => {
+                    stack.write_outputs(outputs.as_ref(), &self.cipher);
+                }
+                Operation::Destroy => stack.clear_outputs(),
+                _ => {}
+            }
         } else {
             update.result = "failed";
             update.changes.clear();
             update.resources = before;
         }
+        stack.drift.pulumi_ended(key, work.operation, work.finds_drift(), place, succeeded);
     }
 
     /// Stops a run in the middle.
@@ -169,7 +193,7 @@ impl World {
             return;
         };
         run.leave(at, true);
-        if run.steps[run.current].is_pulumi {
+        if run.steps[run.current].pulumi.is_some() {
             self.end_update(key, at, false);
         }
     }

@@ -9,18 +9,15 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use plan::Blueprint;
 pub(crate) use plan::{console_url, environment};
 pub(crate) use queue::Order;
+
+use crate::world::deployment::Operation;
 
 /// The run of a deployment that was started.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) steps: Vec<Step>,
-    /// What Pulumi will change.
-    changes: BTreeMap<&'static str, u64>,
-    /// Resources of the stack afterwards.
-    resources: u64,
     /// The step that runs or ran last.
     pub(crate) current: usize,
     /// When the event that ends the current step is due.
@@ -36,7 +33,7 @@ pub(crate) struct Step {
     duration: SignedDuration,
     fails: bool,
     /// Pulumi itself runs in it.
-    is_pulumi: bool,
+    pulumi: Option<PulumiWork>,
     lines: Vec<String>,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
@@ -45,13 +42,29 @@ pub(crate) struct Step {
     pauses: Vec<(Timestamp, Option<Timestamp>)>,
 }
 
+/// What Pulumi does in a step.
+#[derive(Debug, Clone)]
+struct PulumiWork {
+    operation: Operation,
+    changes: BTreeMap<&'static str, u64>,
+    /// Resources of the stack afterwards.
+    resources: u64,
+}
+
+impl PulumiWork {
+    /// Whether it is a detection that found something.
+    fn finds_drift(&self) -> bool {
+        self.operation == Operation::DetectDrift && self.changes.contains_key("update")
+    }
+}
+
 impl Step {
     fn new(name: impl Into<String>, duration: SignedDuration, lines: Vec<String>) -> Self {
         Self {
             name: name.into(),
             duration,
             fails: false,
-            is_pulumi: false,
+            pulumi: None,
             lines,
             started: None,
             ended: None,
@@ -102,15 +115,13 @@ impl Step {
 }
 
 impl Run {
-    fn new(blueprint: Blueprint, now: Timestamp) -> Self {
-        Self {
-            steps: blueprint.steps,
-            changes: blueprint.changes,
-            resources: blueprint.resources,
-            current: 0,
-            due: now,
-            held_since: None,
-        }
+    fn new(steps: Vec<Step>, now: Timestamp) -> Self {
+        Self { steps, current: 0, due: now, held_since: None }
+    }
+
+    /// What Pulumi does in the current step.
+    fn pulumi(&self) -> Option<&PulumiWork> {
+        self.steps.get(self.current)?.pulumi.as_ref()
     }
 
     pub(crate) fn started(&self) -> Option<Timestamp> {

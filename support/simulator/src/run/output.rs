@@ -7,6 +7,10 @@ use serde_json::Value;
 use crate::names::StackName;
 use crate::world::deployment::Operation;
 
+/// Variables by which a test tells the simulated program what to print.
+const ECHO: &str = "SIMULATOR_ECHO";
+const LOG_LINES: &str = "SIMULATOR_LOG_LINES";
+
 /// Variables by name, each with whether it is secret.
 pub(crate) type Environment = BTreeMap<String, (String, bool)>;
 
@@ -75,8 +79,17 @@ pub(super) fn exit_code(command: &str) -> Option<u32> {
     words.windows(2).filter(|pair| pair[0] == "exit").find_map(|pair| pair[1].parse().ok().filter(|code| *code != 0))
 }
 
+/// What the program prints, as its environment tells.
+pub(super) fn program(environment: &Environment) -> Vec<String> {
+    let variable = |name: &str| environment.get(name).map(|(value, _)| value.as_str());
+    let mut printed = variable(ECHO).map(|names| echo(names, environment)).unwrap_or_default();
+    let extra = variable(LOG_LINES).and_then(|number| number.parse::<usize>().ok()).unwrap_or(0);
+    printed.extend((1..=extra).map(|number| format!("line {number}\n")));
+    printed
+}
+
 /// The values of the named variables, as a careless program prints them.
-pub(super) fn echo(names: &str, environment: &Environment) -> Vec<String> {
+fn echo(names: &str, environment: &Environment) -> Vec<String> {
     names.split(',').filter_map(|name| environment.get(name.trim())).map(|(value, _)| format!("{value}\n")).collect()
 }
 
@@ -101,16 +114,26 @@ fn expanded(text: &str, environment: &Environment) -> String {
 }
 
 /// What the operation changes on a stack of `current` resources with a program of `wanted`, and what is left then.
-pub(super) fn changes(operation: Operation, current: u64, wanted: u64) -> (BTreeMap<&'static str, u64>, u64) {
+/// Drift shows in one of the resources.
+pub(super) fn changes(
+    operation: Operation,
+    current: u64,
+    wanted: u64,
+    drifted: bool,
+) -> (BTreeMap<&'static str, u64>, u64) {
     let kept = current.min(wanted);
+    let sees_drift = !matches!(operation, Operation::Preview | Operation::Destroy);
+    let updated = u64::from(drifted && sees_drift);
     let (counts, resources) = match operation {
         Operation::Update | Operation::Preview | Operation::RemediateDrift => {
-            ([("create", wanted - kept), ("delete", current - kept), ("same", kept)], wanted)
+            ([("create", wanted - kept), ("delete", current - kept), ("same", kept.saturating_sub(updated))], wanted)
         }
         Operation::Destroy => ([("create", 0), ("delete", current), ("same", 0)], 0),
-        Operation::Refresh | Operation::DetectDrift => ([("create", 0), ("delete", 0), ("same", current)], current),
+        Operation::Refresh | Operation::DetectDrift => {
+            ([("create", 0), ("delete", 0), ("same", current.saturating_sub(updated))], current)
+        }
     };
-    let changes = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    let changes = counts.into_iter().chain([("update", updated)]).filter(|(_, count)| *count > 0).collect();
     let resources = if operation.only_looks() { current } else { resources };
     (changes, resources)
 }
@@ -120,8 +143,8 @@ pub(super) struct PulumiRun<'a> {
     pub(super) stack: &'a StackName,
     pub(super) changes: &'a BTreeMap<&'static str, u64>,
     pub(super) url: &'a str,
-    pub(super) echoed: Vec<String>,
-    pub(super) extra_lines: usize,
+    /// What the program prints.
+    pub(super) printed: Vec<String>,
 }
 
 pub(super) fn pulumi(run: &PulumiRun<'_>) -> Vec<String> {
@@ -144,16 +167,16 @@ pub(super) fn pulumi(run: &PulumiRun<'_>) -> Vec<String> {
     for number in 1..touched.min(20) {
         printed.push(format!("    random:index:RandomId resource-{number} {resource_verb}\n"));
     }
-    if !run.echoed.is_empty() || run.extra_lines > 0 {
+    if !run.printed.is_empty() {
         printed.extend(lines(&["Diagnostics:", &format!("  pulumi:pulumi:Stack ({project}-{stack}):")]));
-        printed.extend(run.echoed.iter().map(|line| format!("    {line}")));
-        printed.extend((1..=run.extra_lines).map(|number| format!("    line {number}\n")));
+        printed.extend(run.printed.iter().map(|line| format!("    {line}")));
     }
     printed.extend(lines(&["", "Resources:"]));
     for (change, count) in run.changes {
         let text = match *change {
             "create" => format!("    + {count} created"),
             "delete" => format!("    - {count} deleted"),
+            "update" => format!("    ~ {count} updated"),
             _ => format!("    {count} unchanged"),
         };
         printed.push(format!("{text}\n"));
@@ -187,11 +210,13 @@ mod tests {
 
     #[test]
     fn changes_follow_the_number_of_resources() {
-        let (changes, resources) = super::changes(Operation::Update, 0, 4);
+        let (changes, resources) = super::changes(Operation::Update, 0, 4, false);
         assert_eq!((changes, resources), (BTreeMap::from([("create", 4)]), 4));
-        let (changes, resources) = super::changes(Operation::Preview, 4, 2);
+        let (changes, resources) = super::changes(Operation::Preview, 4, 2, true);
         assert_eq!((changes, resources), (BTreeMap::from([("delete", 2), ("same", 2)]), 4));
-        let (changes, resources) = super::changes(Operation::Destroy, 4, 4);
+        let (changes, resources) = super::changes(Operation::Destroy, 4, 4, true);
         assert_eq!((changes, resources), (BTreeMap::from([("delete", 4)]), 0));
+        let (changes, resources) = super::changes(Operation::DetectDrift, 4, 4, true);
+        assert_eq!((changes, resources), (BTreeMap::from([("same", 3), ("update", 1)]), 4));
     }
 }

@@ -1,31 +1,22 @@
 //! What a deployment will do, from its settings alone: the steps, their length, what fails and what is printed.
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
-use super::Step;
 use super::output::{self, Environment};
+use super::{PulumiWork, Step};
 use crate::settings;
 use crate::world::World;
-use crate::world::deployment::Deployment;
+use crate::world::deployment::{Deployment, Operation};
 use crate::world::stack::Stack;
 
 /// Variables by which a test tells the simulated program what to do.
 const FAIL_STEP: &str = "SIMULATOR_FAIL_STEP";
 const STEP_SECONDS: &str = "SIMULATOR_STEP_SECONDS";
-const ECHO: &str = "SIMULATOR_ECHO";
-const LOG_LINES: &str = "SIMULATOR_LOG_LINES";
 const RESOURCES: &str = "SIMULATOR_RESOURCES";
+const OUTPUTS: &str = "SIMULATOR_OUTPUTS";
 
 /// How many resources a program has when it does not say.
 const DEFAULT_RESOURCES: u64 = 4;
-
-/// The steps of a run and what Pulumi will change in it.
-pub(crate) struct Blueprint {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) changes: BTreeMap<&'static str, u64>,
-    /// Resources of the stack afterwards.
-    pub(crate) resources: u64,
-}
 
 /// The variables of the run: its own, and those that the service adds.
 pub(crate) fn environment(world: &World, stack: &Stack, deployment: &Deployment) -> Environment {
@@ -45,63 +36,76 @@ pub(crate) fn environment(world: &World, stack: &Stack, deployment: &Deployment)
     environment
 }
 
+/// What the program gives out this time, when its settings tell: `{"url": "…", "password": {"secret": "…"}}`.
+pub(super) fn outputs(deployment: &Deployment) -> Option<Value> {
+    let environment = settings::environment(&deployment.settings);
+    let (written, _) = environment.get(OUTPUTS)?;
+    serde_json::from_str(written).ok().filter(Value::is_object)
+}
+
 pub(crate) fn console_url(world: &World, stack: &Stack, version: usize) -> String {
     format!("{}/{}/deployments/{version}", world.url, stack.name)
 }
 
-pub(crate) fn plan(world: &World, stack: &Stack, deployment: &Deployment) -> Blueprint {
+/// The steps of the deployment's run.
+pub(crate) fn plan(world: &World, stack: &Stack, deployment: &Deployment) -> Vec<Step> {
     let operation = deployment.operation;
     let environment = environment(world, stack, deployment);
     let variable = |name: &str| environment.get(name).map(|(value, _)| value.as_str());
     let wanted = variable(RESOURCES).and_then(|number| number.parse().ok()).unwrap_or(DEFAULT_RESOURCES);
-    let (changes, resources) = output::changes(operation, stack.resources, wanted);
 
     let mut steps = Vec::new();
-    let mut step = |name: &str, seconds: f64, lines: Vec<String>, failure: Option<String>| {
-        let forced = variable(FAIL_STEP).is_some_and(|wanted| wanted.eq_ignore_ascii_case(name));
-        let failure = failure.or_else(|| forced.then(|| format!("error: step {name:?} failed: exit status 1\n")));
-        let seconds =
-            variable(STEP_SECONDS).and_then(|written| seconds_of(written, name, operation.step())).unwrap_or(seconds);
-        let mut step = Step::new(name, world.scaled(seconds), lines);
-        step.fails = failure.is_some();
-        step.is_pulumi = name == operation.step();
-        step.lines.extend(failure);
-        steps.push(step);
-    };
+    let mut step =
+        |name: &str, seconds: f64, lines: Vec<String>, failure: Option<String>, pulumi: Option<PulumiWork>| {
+            let forced = variable(FAIL_STEP).is_some_and(|wanted| wanted.eq_ignore_ascii_case(name));
+            let failure = failure.or_else(|| forced.then(|| format!("error: step {name:?} failed: exit status 1\n")));
+            let seconds = variable(STEP_SECONDS)
+                .and_then(|written| seconds_of(written, name, operation.step()))
+                .unwrap_or(seconds);
+            let mut step = Step::new(name, world.scaled(seconds), lines);
+            step.fails = failure.is_some();
+            step.pulumi = pulumi;
+            step.lines.extend(failure);
+            steps.push(step);
+        };
 
-    step("Setup", 3.0, output::setup(), None);
-    step("Download deployment executor", 3.0, output::download_executor(), None);
+    step("Setup", 3.0, output::setup(), None, None);
+    step("Download deployment executor", 3.0, output::download_executor(), None, None);
     if settings::uses_oidc(&deployment.settings) {
-        step("Fetch provider credentials via OIDC", 1.0, output::oidc(&deployment.settings), None);
+        step("Fetch provider credentials via OIDC", 1.0, output::oidc(&deployment.settings), None, None);
     }
     let source = settings::source_url(&deployment.settings);
     let (lines, failure) = match &source {
         Some(url) => (output::get_source(url), None),
         None => (Vec::new(), Some("error: no source: neither a repository nor a template is configured\n".to_owned())),
     };
-    step("Get source", 5.0, lines, failure);
+    step("Get source", 5.0, lines, failure, None);
     if !settings::option(&deployment.settings, "skipInstallDependencies") {
-        step("Download dependencies", 12.0, output::dependencies(), None);
+        step("Download dependencies", 12.0, output::dependencies(), None, None);
     }
     for (index, command) in settings::pre_run_commands(&deployment.settings).iter().enumerate() {
         let name = format!("Pre-run command {}", index + 1);
         let failure = output::exit_code(command)
             .map(|code| format!("error: pre-run command {} failed: exit status {code}\n", index + 1));
-        step(&name, 2.0, output::command(command, &environment), failure);
+        step(&name, 2.0, output::command(command, &environment), failure, None);
     }
-    let echoed = variable(ECHO).map(|names| output::echo(names, &environment));
-    let extra = variable(LOG_LINES).and_then(|number| number.parse().ok()).unwrap_or(0);
-    let lines = output::pulumi(&output::PulumiRun {
-        operation,
-        stack: &stack.name,
-        changes: &changes,
-        url: &console_url(world, stack, deployment.version),
-        echoed: echoed.unwrap_or_default(),
-        extra_lines: extra,
-    });
-    step(operation.step(), 15.0, lines, None);
-
-    Blueprint { steps, changes, resources }
+    let drifted = stack.drift.exists;
+    let remediates = operation == Operation::DetectDrift
+        && drifted
+        && settings::option(&deployment.settings, "remediateIfDriftDetected");
+    for operation in std::iter::once(operation).chain(remediates.then_some(Operation::RemediateDrift)) {
+        let (changes, resources) = output::changes(operation, stack.resources, wanted, drifted);
+        let lines = output::pulumi(&output::PulumiRun {
+            operation,
+            stack: &stack.name,
+            changes: &changes,
+            url: &console_url(world, stack, deployment.version),
+            printed: output::program(&environment),
+        });
+        let work = PulumiWork { operation, changes, resources };
+        step(operation.step(), 15.0, lines, None, Some(work));
+    }
+    steps
 }
 
 /// `20`: the step of Pulumi takes 20 seconds; `Get source=30;Setup=1`: those steps do.

@@ -35,6 +35,9 @@ impl World {
         target.waiting.insert(key);
         let id = Uuid::new_v4().to_string();
         target.by_id.insert(id.clone(), key);
+        if order.operation == Operation::DetectDrift {
+            target.drift.begin_run(key);
+        }
         let organization = target.name.organization.clone();
         let deployment = Deployment {
             id,
@@ -50,7 +53,7 @@ impl World {
             initiator: order.initiator,
             settings: order.settings,
             run: None,
-            update: None,
+            updates: Vec::new(),
             generation: 0,
         };
         self.deployments.insert(key, deployment);
@@ -118,10 +121,16 @@ impl World {
         // Voids what was planned for it.
         deployment.generation += 1;
         let stack = deployment.stack;
+        let is_last =
+            deployment.operation == Operation::Destroy && settings::option(&deployment.settings, "deleteAfterDestroy");
         let Some(target) = self.stacks.get_mut(&stack) else {
             return;
         };
         target.active = None;
+        if status == Status::Succeeded && is_last {
+            self.remove_stack(stack, at);
+            return;
+        }
         let organization = target.name.organization.clone();
         if let Some(organization) = self.organizations.get_mut(&organization) {
             organization.active.remove(&key);

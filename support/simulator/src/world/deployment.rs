@@ -121,8 +121,8 @@ pub(crate) struct Deployment {
     /// The settings it runs with, merged.
     pub(crate) settings: Value,
     pub(crate) run: Option<Run>,
-    /// Where its update is in the stack's history.
-    pub(crate) update: Option<usize>,
+    /// Where its updates are in the stack's history.
+    pub(crate) updates: Vec<usize>,
     /// Voids the events that were planned for it before.
     pub(crate) generation: u64,
 }

@@ -4,9 +4,13 @@
 //! order, at the time at which it was due.
 
 pub(crate) mod deployment;
+pub(crate) mod drift;
 pub(crate) mod organization;
 pub(crate) mod people;
+pub(crate) mod schedule;
 pub(crate) mod stack;
+mod state;
+pub(crate) mod tokens;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -21,6 +25,7 @@ use crate::settings::Decoder;
 use deployment::Deployment;
 use organization::Organization;
 use people::{Access, Role};
+use schedule::ScheduleKey;
 use stack::Stack;
 
 /// Names a stack for as long as it exists: a stack created anew under the same name is another one.
@@ -54,6 +59,8 @@ pub(crate) enum Event {
     Progress(DeploymentKey, u64),
     /// It waited in the queue for too long.
     Expire(DeploymentKey),
+    /// The stack's schedule has its turn; void unless the number is the schedule's current one.
+    Fire(StackKey, ScheduleKey, u64),
 }
 
 /// Ordered by time, then by the order of writing.
@@ -93,6 +100,7 @@ impl World {
             match entry.event {
                 Event::Progress(key, generation) => self.progress(key, generation, entry.at),
                 Event::Expire(key) => self.expire(key, entry.at),
+                Event::Fire(stack, key, generation) => self.fire_due(stack, key, generation, entry.at),
             }
         }
     }

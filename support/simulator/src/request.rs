@@ -1,0 +1,127 @@
+//! The request for a deployment, as it is sent to create one or kept by a schedule.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::errors::ApiError;
+use crate::run::Order;
+use crate::secrets::Cipher;
+use crate::settings;
+use crate::world::deployment::Operation;
+use crate::world::organization::Subscription;
+use crate::world::people::User;
+use crate::world::{StackKey, World};
+
+/// What shall run, and with which settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) operation: Operation,
+    /// Whether the stack's settings are the base that `settings` changes.
+    inherits: bool,
+    /// As sent: a null takes away what is inherited.
+    settings: Value,
+}
+
+impl Request {
+    /// Reads a body like `{"operation": "update"}` and checks it as if it ran now.
+    pub(crate) fn read(world: &World, stack: StackKey, body: &Value) -> Result<Self, ApiError> {
+        let missing = || ApiError::bad_request("Missing top level required field 'operation'");
+        let entries = body.as_object().ok_or_else(missing)?;
+        let operation = match settings::property(entries, "operation") {
+            None | Some(Value::Null) => return Err(missing()),
+            Some(Value::String(name)) if name.is_empty() => return Err(missing()),
+            Some(name) => {
+                let name = name.as_str().unwrap_or_default();
+                Operation::parse(name).ok_or_else(|| {
+                    ApiError::invalid("Deployment", "operation", &format!("unknown operation {name:?}"))
+                })?
+            }
+        };
+        let inherits = match settings::property(entries, "inheritSettings") {
+            None | Some(Value::Null) => true,
+            Some(Value::Bool(inherits)) => *inherits,
+            Some(_) => {
+                return Err(ApiError::bad_request("invalid request body: inheritSettings must be a bool"));
+            }
+        };
+        let decoded = world.decoder().settings(body)?;
+        if settings::text(&decoded["operationContext"]["operation"]).is_some() {
+            return Err(ApiError::bad_request("'operation' must only be set at the top level"));
+        }
+        let request = Self { operation, inherits, settings: decoded };
+        request.merged(world, stack)?;
+        Ok(request)
+    }
+
+    /// The settings to run with, checked.
+    fn merged(&self, world: &World, stack: StackKey) -> Result<Value, ApiError> {
+        let target = &world.stacks[&stack];
+        let organization = &world.organizations[&target.name.organization];
+        let stored = target.settings.as_ref().filter(|_| self.inherits);
+        let merged = settings::merged(stored.map(|stored| &stored.value), self.settings.clone());
+        let mut merged = settings::complete(merged, organization, &target.name.project)?;
+        if let Some(template) = merged.pointer_mut("/sourceContext/template")
+            && settings::text(&template["sourceUrl"]).is_none()
+            && let Some(url) = organization.templates.get(&target.name.project)
+        {
+            template["sourceUrl"] = url.clone().into();
+        }
+        let remediates =
+            self.operation == Operation::RemediateDrift || settings::option(&merged, "remediateIfDriftDetected");
+        if remediates {
+            organization.subscription.includes_remediation()?;
+        }
+        Ok(merged)
+    }
+
+    /// The deployment to put into the queue now.
+    pub(crate) fn order(
+        &self,
+        world: &World,
+        stack: StackKey,
+        requested_by: Arc<User>,
+        initiator: &str,
+    ) -> Result<Order, ApiError> {
+        let settings = self.merged(world, stack)?;
+        Ok(Order { operation: self.operation, settings, requested_by, initiator: initiator.to_owned() })
+    }
+
+    /// How it is given out, secrets masked.
+    pub(crate) fn rendered(&self, cipher: &Cipher) -> Value {
+        let mut body = settings::masked(&settings::merged(None, self.settings.clone()), cipher);
+        body["operation"] = self.operation.name().into();
+        body["inheritSettings"] = self.inherits.into();
+        body
+    }
+
+    /// The detection of drift, with or without remediation.
+    pub(crate) fn drift_detection(remediate: bool) -> Self {
+        Self::with_option(Operation::DetectDrift, "remediateIfDriftDetected", remediate)
+    }
+
+    /// The end of a stack's time: it is destroyed, and deleted too if that is wanted.
+    pub(crate) fn expiry(delete_stack: bool) -> Self {
+        Self::with_option(Operation::Destroy, "deleteAfterDestroy", delete_stack)
+    }
+
+    fn with_option(operation: Operation, option: &str, value: bool) -> Self {
+        let settings = json!({"operationContext": {"options": {option: value}}});
+        Self { operation, inherits: true, settings }
+    }
+
+    /// Whether it could be the request of a stack's TTL.
+    pub(crate) fn is_expiry(&self) -> bool {
+        self.operation == Operation::Destroy && self.settings["operationContext"].is_object()
+    }
+}
+
+impl Subscription {
+    /// Refuses what drift remediation needs and a smaller subscription does not have.
+    pub(crate) fn includes_remediation(self) -> Result<(), ApiError> {
+        if self < Self::BusinessCritical {
+            return Err(ApiError::payment_required("Drift remediation requires Business Critical subscription"));
+        }
+        Ok(())
+    }
+}
