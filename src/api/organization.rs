@@ -75,6 +75,11 @@ pub struct OrganizationSpec {
     #[serde(rename = "backendURL", default = "default_backend")]
     #[schemars(length(min = 1, max = 2048))]
     pub backend_url: String,
+    /// The form in which the backend speaks the API. `Stacks`: the API as it is. `Preview`: only the deprecated routes
+    /// below `/api/preview`, which know deployments and settings, but no pauses, no schedules, no drift, no counts and no
+    /// list of the organization's deployments. Default: `Stacks`.
+    #[serde(default)]
+    pub dialect: Dialect,
     /// The access token that every call for this organization carries.
     #[x_kube(validation = Rule::new(KEY_RULE).message("write which key of the Secret holds the access token: secretKeyRef: {name, key}"))]
     pub access_token: SecretSource,
@@ -95,6 +100,16 @@ pub struct OrganizationSpec {
 
 fn default_backend() -> String {
     DEFAULT_BACKEND.to_owned()
+}
+
+/// The form in which a backend speaks the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Dialect {
+    /// The API as it is.
+    #[default]
+    Stacks,
+    /// The deprecated preview routes, where there are no others.
+    Preview,
 }
 
 /// One rule of who may use an organization for what. What a rule leaves out, it does not restrict.

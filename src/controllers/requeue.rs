@@ -41,6 +41,17 @@ pub fn consequence(error: &Error, remedy: &str) -> Consequence {
         Class::Unauthorized => (Standing::Stalled(told("TokenRejected")), Retry::After(UNTIL_SOMEBODY_ACTS)),
         Class::Forbidden => (Standing::Stalled(told("Forbidden")), Retry::After(UNTIL_SOMEBODY_ACTS)),
         Class::Invalid => (Standing::Stalled(told("Rejected")), Retry::After(UNTIL_SOMEBODY_ACTS)),
+        Class::Unsupported => (
+            Standing::Stalled(Words {
+                reason: "UnsupportedByBackend".to_owned(),
+                message: format!(
+                    "{}; take what asks for it out, or set dialect: Stacks in the Organization when its backend has the \
+                     other API by now",
+                    error.summary()
+                ),
+            }),
+            Retry::After(UNTIL_SOMEBODY_ACTS),
+        ),
         Class::NotFound => (Standing::Retrying(told("NotFound")), Retry::Backoff),
         Class::Throttled => {
             (Standing::Retrying(trouble("Throttled")), error.retry_after().map_or(Retry::Backoff, Retry::After))

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use secrecy::zeroize::Zeroizing;
 
+use super::redact::percent_encoded;
 use super::secret::SecretValue;
 
 /// A JSON document in which a value may be a secret.
@@ -106,6 +107,34 @@ impl Node {
         self.write(&mut size)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(size.0));
         self.write(&mut *bytes)?;
+        Ok(bytes)
+    }
+
+    /// The document, an object of texts and numbers, as an HTML form sends it, secrets as they are: for the HTTP client
+    /// only.
+    pub(super) fn encode_form(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        let unfit = || io::Error::new(io::ErrorKind::InvalidInput, "a form holds texts and numbers only");
+        let Self::Object(fields) = self else { return Err(unfit()) };
+        let mut pairs = Vec::with_capacity(fields.len());
+        for (key, value) in fields {
+            let value = Zeroizing::new(match value {
+                Self::String(text) => percent_encoded(text),
+                Self::Secret(secret) => percent_encoded(secret.expose()),
+                Self::Integer(number) => number.to_string(),
+                Self::Bool(value) => value.to_string(),
+                Self::Null | Self::Array(_) | Self::Object(_) => return Err(unfit()),
+            });
+            pairs.push((percent_encoded(key), value));
+        }
+        let size = pairs.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+        for (key, value) in &pairs {
+            if !bytes.is_empty() {
+                bytes.push(b'&');
+            }
+            write!(&mut *bytes, "{key}=")?;
+            bytes.extend_from_slice(value.as_bytes());
+        }
         Ok(bytes)
     }
 

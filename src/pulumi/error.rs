@@ -21,6 +21,8 @@ pub enum Class {
     Unavailable,
     /// It certainly never left: DNS, connect, TLS, or the call's budget was spent.
     NotSent,
+    /// The backend's [dialect](super::Dialect) of the API lacks it. Nothing was sent.
+    Unsupported,
     /// A creation whose outcome is unknown. It must not be repeated before someone has looked.
     Ambiguous,
 }
@@ -135,6 +137,11 @@ impl Error {
             retry_after: None,
             service_answer: false,
         })
+    }
+
+    /// Something that a dialect of the API lacks.
+    pub(super) fn lacking(operation: &'static str, what: &str) -> Self {
+        Self::local(Class::Unsupported, operation, format!("this backend's preview API lacks {what}"))
     }
 
     /// The same error under the name of the call that it happened to.

@@ -19,7 +19,10 @@ pub mod secret;
 pub mod stack;
 pub mod wire;
 
-pub use client::{Client, ClientConfig, ListQuery, StepLogQuery, Timeouts};
+pub use client::{
+    AgentPoolChange, Client, ClientConfig, Dialect, EventsOf, Feed, Follow, Granularity, ListQuery, Listing, Lookback,
+    Pages, RequestedToken, Sort, StepLogQuery, Timeouts, TokenExchange, TokenExchangeConfig, TokenRequest,
+};
 pub use document::Node;
 pub use error::{Class, Error};
 pub use governor::{Admission, CallClass, Gate, Governor, GovernorSnapshot, Permit, Rate, Waiter, Wake};

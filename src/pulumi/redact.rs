@@ -110,9 +110,11 @@ fn inside_json(text: &str) -> String {
     quoted.trim_start_matches('"').strip_suffix('"').unwrap_or(&quoted).to_owned()
 }
 
-fn percent_encoded(text: &str) -> String {
+/// The text as a URL or a form carries it.
+pub(super) fn percent_encoded(text: &str) -> String {
     use std::fmt::Write;
-    let mut encoded = String::with_capacity(text.len());
+    // A buffer that grows leaves its old contents behind in freed memory.
+    let mut encoded = String::with_capacity(3 * text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));

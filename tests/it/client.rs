@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pulumi_cloud_simulator::{Recorded, Simulator};
 use pulumi_deployments_operator::pulumi::{
-    Client, ClientConfig, Governor, Node, Permit, Rate, SecretValue, StackId, Timeouts,
+    Client, ClientConfig, Dialect, Governor, Node, Permit, Rate, SecretValue, StackId, Timeouts,
 };
 
 const TOKEN: &str = "pul-0123456789abcdef";
@@ -47,6 +47,7 @@ fn client(backend: &str, token: &str, timeouts: Timeouts) -> Client {
     let config = ClientConfig {
         backend: backend.to_owned(),
         token: secret(token),
+        dialect: Dialect::Stacks,
         timeouts,
         governor: Governor::new(Rate { per_second: 10_000.0, burst: 1000 }),
     };

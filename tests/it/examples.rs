@@ -274,6 +274,8 @@ async fn access_rules() {
     let story = story("access-rules.yaml");
     let world = World::without_operator("access-rules").await;
     world.start_operator(|options| options.watch_namespaces = vec!["platform".to_owned(), "team-shop".to_owned()]);
+    let role = "5c0ee8d1-6d1a-4a1e-9a3c-2f6d3c1b7e90";
+    world.simulator.add_role(&world.organization, role, "Readers").unwrap();
     apply_placed(&world, &story).await;
     for token in story.tokens() {
         let literal = format!("--from-literal={}={}", token.key, world.token);
@@ -288,7 +290,6 @@ async fn access_rules() {
 
     let run = run(&world, "shop/staging");
     assert_eq!((run.operation.as_str(), run.status.as_str()), ("preview", "succeeded"));
-    let role = "5c0ee8d1-6d1a-4a1e-9a3c-2f6d3c1b7e90";
     assert_eq!(run.settings["operationContext"]["role"]["id"], role);
     assert_eq!(stored(&world, "shop/staging")["operationContext"]["role"]["id"], role);
 }

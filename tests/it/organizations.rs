@@ -123,6 +123,7 @@ async fn suspend_holds_back_every_remote_write() {
 #[tokio::test]
 async fn access_decides_who_may_do_what() {
     let world = World::new("access").await;
+    world.simulator.add_role(&world.organization, "readers", "Readers").unwrap();
     world
         .put_organization(json!({"access": [{"stacks": ["web/*"], "operations": ["preview"], "roleID": "readers"}]}))
         .await;

@@ -263,6 +263,14 @@ async fn road(
         Way::NotYet => return Ok(Road::NotYet),
         Way::Closed(why) => return Ok(Road::Waiting(Words::new(Reason::OrganizationNotReady, why))),
     };
+    if !connection.client.dialect().runs(deployment.spec.operation.as_str()) {
+        let message = format!(
+            "the preview API, which is all that {} speaks (dialect: Preview in the Organization), lacks the operation {}; \
+             choose another, or set dialect: Stacks when the backend has the other API by now",
+            connection.backend, deployment.spec.operation
+        );
+        return Ok(Road::Refused(Words::new(Reason::UnsupportedByBackend, message)));
+    }
     let target = Target {
         backend_url: connection.backend.clone(),
         organization: connection.organization.clone(),

@@ -25,6 +25,8 @@ pub enum Reason {
     CreateOutcomeUnknown,
     /// The service refused the request.
     CreateRefused,
+    /// The backend's form of the API lacks what is asked for.
+    UnsupportedByBackend,
     /// The reference leads to another stack than before.
     TargetChanged,
     /// The service has the run in its queue.

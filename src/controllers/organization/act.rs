@@ -59,7 +59,7 @@ pub async fn act(
                 _ => None,
             };
             if let Some(Ok(paused)) = &pause {
-                seen.paused = *paused;
+                seen.paused = Some(*paused);
             }
             Outcome::Accepted { seen, pause }
         }

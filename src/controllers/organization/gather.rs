@@ -13,7 +13,7 @@ use crate::{
         Organization,
         condition::{find, types},
         names::REQUESTED_AT,
-        organization::{DeploymentCounts, TokenUser},
+        organization::{self, DeploymentCounts, TokenUser},
         settings::SourceKind,
     },
     controllers::{
@@ -25,7 +25,9 @@ use crate::{
         requeue::consequence,
         sources, write,
     },
-    pulumi::{self, Admission, CallClass, Client, ClientConfig, Gate, Permit, Rate, SecretValue, Timeouts},
+    pulumi::{
+        self, Admission, CallClass, Class, Client, ClientConfig, Dialect, Gate, Permit, Rate, SecretValue, Timeouts,
+    },
 };
 
 /// One `user`, one metadata, and perhaps one pause or resume.
@@ -134,14 +136,22 @@ fn connect(
     let limit = organization.spec.rate_limit.unwrap_or_default();
     let rate = Rate { per_second: f64::from(limit.requests_per_second), burst: limit.burst };
     let governor = context.connections.governor(&inputs.backend, &token, &key, rate);
+    let dialect = match organization.spec.dialect {
+        organization::Dialect::Stacks => Dialect::Stacks,
+        organization::Dialect::Preview => Dialect::Preview,
+    };
     if let Some(current) = context.connections.get(&key).filter(|current| {
-        current.token == token && current.backend == inputs.backend && current.organization == inputs.name
+        current.token == token
+            && current.backend == inputs.backend
+            && current.client.dialect() == dialect
+            && current.organization == inputs.name
     }) {
         return Ok(current);
     }
     let client = Client::new(ClientConfig {
         backend: inputs.backend.clone(),
         token: token.clone(),
+        dialect,
         timeouts: Timeouts { total: context.timings.request, ..Timeouts::default() },
         governor: governor.clone(),
     })?;
@@ -185,14 +195,16 @@ async fn look(connection: &Connection, permit: &mut Permit) -> Look {
             ));
         }
     };
+    let login = user.login.clone();
+    let user = TokenUser { login: user.login, name: Some(user.name).filter(|name| !name.is_empty()) };
     match connection.client.organization_metadata(permit, &connection.organization).await {
         Ok(metadata) => {
             let counts = metadata.counts;
             Look::Seen(Seen {
-                user: TokenUser { login: user.login, name: Some(user.name).filter(|name| !name.is_empty()) },
-                paused: metadata.paused,
+                user,
+                paused: Some(metadata.paused),
                 concurrency: metadata.concurrency.and_then(|concurrency| u32::try_from(concurrency).ok()),
-                counts: DeploymentCounts {
+                counts: Some(DeploymentCounts {
                     not_started: counts.not_started,
                     accepted: counts.accepted,
                     running: counts.running,
@@ -200,13 +212,17 @@ async fn look(connection: &Connection, permit: &mut Permit) -> Look {
                     succeeded: counts.succeeded,
                     skipped: counts.skipped,
                     total: counts.total,
-                },
+                }),
             })
+        }
+        // Such a backend says nothing of an organization as a whole.
+        Err(error) if error.class() == Class::Unsupported => {
+            Look::Seen(Seen { user, paused: None, concurrency: None, counts: None })
         }
         Err(error) => {
             let remedy = format!(
                 "Check that {} is an organization of {} (spec.name), and that the token may see it.",
-                connection.organization, user.login
+                connection.organization, login
             );
             Look::Failed(consequence(&error, &remedy))
         }

@@ -61,12 +61,12 @@ pub enum Look {
 pub struct Seen {
     /// Whom the token belongs to.
     pub user: TokenUser,
-    /// Whether deployments are paused.
-    pub paused: bool,
+    /// Whether deployments are paused; not every backend says.
+    pub paused: Option<bool>,
     /// How many may run at once.
     pub concurrency: Option<u32>,
-    /// How many there are.
-    pub counts: DeploymentCounts,
+    /// How many there are; not every backend says.
+    pub counts: Option<DeploymentCounts>,
 }
 
 /// What is done.
@@ -113,7 +113,7 @@ pub fn plan(inputs: &Inputs) -> Plan {
         Look::Failed(consequence) => Plan::Report(consequence.clone()),
         Look::Seen(seen) => Plan::Accept {
             seen: seen.clone(),
-            set_paused: inputs.paused.filter(|wanted| *wanted != seen.paused && !inputs.suspended),
+            set_paused: inputs.paused.filter(|wanted| Some(*wanted) != seen.paused && !inputs.suspended),
         },
     }
 }
@@ -129,12 +129,12 @@ mod tests {
         pulumi::Class,
     };
 
-    fn seen(paused: bool) -> Seen {
+    fn seen(paused: impl Into<Option<bool>>) -> Seen {
         Seen {
             user: TokenUser { login: "bot".into(), name: None },
-            paused,
+            paused: paused.into(),
             concurrency: Some(5),
-            counts: DeploymentCounts::default(),
+            counts: Some(DeploymentCounts::default()),
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_pause_is_set_only_when_it_is_asked_for_and_differs() {
-        let set = |paused, there, suspended| match plan(&Inputs {
+        let set = |paused, there: Option<bool>, suspended| match plan(&Inputs {
             paused,
             suspended,
             look: Look::Seen(seen(there)),
@@ -165,11 +165,14 @@ mod tests {
             Plan::Accept { set_paused, .. } => set_paused,
             other => panic!("{other:?}"),
         };
-        assert_eq!(set(None, true, false), None);
-        assert_eq!(set(Some(true), true, false), None);
-        assert_eq!(set(Some(true), false, false), Some(true));
-        assert_eq!(set(Some(false), true, false), Some(false));
-        assert_eq!(set(Some(true), false, true), None);
+        assert_eq!(set(None, Some(true), false), None);
+        assert_eq!(set(Some(true), Some(true), false), None);
+        assert_eq!(set(Some(true), Some(false), false), Some(true));
+        assert_eq!(set(Some(false), Some(true), false), Some(false));
+        assert_eq!(set(Some(true), Some(false), true), None);
+        // Where nobody can tell, the attempt does.
+        assert_eq!(set(Some(false), None, false), Some(false));
+        assert_eq!(set(None, None, false), None);
     }
 
     #[test]

@@ -36,9 +36,9 @@ pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now:
         Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => standing.clone(),
         Outcome::Accepted { seen, pause } => {
             next.user = Some(seen.user.clone());
-            next.paused = Some(seen.paused);
+            next.paused = seen.paused;
             next.concurrency = seen.concurrency;
-            next.deployment_counts = Some(seen.counts);
+            next.deployment_counts = seen.counts;
             let failed = pause.as_ref().and_then(|pause| pause.as_ref().err()).map(|failed| &failed.standing);
             set_pause_applied(&mut next.conditions, failed, inputs.generation, now);
             if inputs.suspended {

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use kube::ResourceExt;
+
 use super::{
     desired::desired,
     interval,
@@ -33,10 +35,8 @@ use crate::{
         requeue::consequence,
         sources, write,
     },
-    pulumi::{Admission, CallClass, Permit, StackId},
+    pulumi::{self, Admission, CallClass, Permit, StackId, wire::Schedule},
 };
-use kube::ResourceExt;
-
 /// Settings, perhaps the stack, a push, the pause read and set.
 const CALLS: u32 = 5;
 
@@ -149,7 +149,7 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
             remote: remote.document,
             version: remote.version,
             paused: remote.paused,
-            schedules: remote.schedules.map(|remote| Seen { remote, denied, ripe: ripe(settings, context) }),
+            schedules: remote.schedules.map(|remote| schedules_seen(remote, denied, settings, context)),
             drift: remote.drift,
         })),
         Err(error) => View::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
@@ -278,6 +278,16 @@ async fn denied(
         }
     }
     Ok(denied)
+}
+
+fn schedules_seen(
+    remote: Result<Vec<Schedule>, pulumi::Error>,
+    denied: BTreeMap<String, String>,
+    settings: &StackDeploymentSettings,
+    context: &Context,
+) -> Seen {
+    let unsupported = remote.as_ref().err().map(pulumi::Error::summary);
+    Seen { remote: remote.unwrap_or_default(), unsupported, denied, ripe: ripe(settings, context) }
 }
 
 /// The schedules whose creation is certain not to arrive any more if it has not by now.

@@ -304,18 +304,16 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
 /// A drift run that is under way has found nothing yet: what the one before it found stands until it has ended.
 fn drift(seen: Option<&DriftSeen>, known: Option<&DriftStatus>, now: Time) -> Option<DriftStatus> {
     let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, version, url } = seen?;
-    let run = latest_run.as_ref()?;
-    let found =
-        known.filter(|known| *in_progress || (known.run == *run && known.detected == *detected && !known.in_progress));
-    let fresh = || DriftStatus {
-        detected: *detected,
-        run: run.clone(),
-        in_progress: false,
-        version: *version,
-        url: url.clone(),
-        seen_at: now,
-    };
-    Some(DriftStatus { in_progress: *in_progress, ..found.cloned().unwrap_or_else(fresh) })
+    if *in_progress {
+        return known.map(|known| DriftStatus { in_progress: true, ..known.clone() });
+    }
+    let (detected, run, version, url) = (*detected, latest_run.clone()?, *version, url.clone());
+    Some(match known {
+        Some(known) if known.run == run && known.detected == detected => {
+            DriftStatus { in_progress: false, ..known.clone() }
+        }
+        _ => DriftStatus { detected, run, in_progress: false, version, url, seen_at: now },
+    })
 }
 
 fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {

@@ -23,6 +23,8 @@ pub enum Reason {
     Contested,
     /// The Organization leads to another stack than before.
     TargetChanged,
+    /// The backend's API lacks it.
+    UnsupportedByBackend,
     /// The time of a schedule has passed.
     TimePassed,
     /// The answer to the creation of a schedule was lost.

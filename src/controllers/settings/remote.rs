@@ -4,9 +4,13 @@ use serde_json::Value;
 
 use super::plan::DriftSeen;
 use crate::{
-    api::StackDeploymentSettings,
+    api::{StackDeploymentSettings, schedule::DriftStatus},
     controllers::connections::Connection,
-    pulumi::{self, Permit, StackId, wire::Schedule},
+    pulumi::{
+        self, Class, Permit, StackId,
+        console::deployment_url,
+        wire::{Drift, Schedule},
+    },
 };
 
 /// What the service has of a stack.
@@ -17,8 +21,8 @@ pub struct Remote {
     pub version: Option<u64>,
     /// Whether the stack is paused, where somebody wants to know.
     pub paused: Option<bool>,
-    /// The schedules, when some are declared or were made.
-    pub schedules: Option<Vec<Schedule>>,
+    /// The schedules, when some are declared or were made; or why the backend has none.
+    pub schedules: Option<Result<Vec<Schedule>, pulumi::Error>>,
     /// The latest drift detection, when it is scheduled here.
     pub drift: Option<DriftSeen>,
 }
@@ -41,17 +45,52 @@ pub async fn remote(
         },
         Err(error) => return Err(error),
     };
-    let known = settings.status.as_ref().map(|status| status.schedules.as_slice()).unwrap_or_default();
+    let status = settings.status.as_ref();
+    let known = status.map(|status| status.schedules.as_slice()).unwrap_or_default();
     let with_drift = settings.spec.schedules.iter().any(|schedule| schedule.drift.is_some());
-    let with_metadata = !deleting && (with_drift || settings.spec.paused.is_some());
-    let metadata = if with_metadata { Some(connection.client.stack_metadata(permit, stack).await?) } else { None };
+    let metadata = if !deleting && (with_drift || settings.spec.paused.is_some()) {
+        supported(connection.client.stack_metadata(permit, stack).await)?.ok()
+    } else {
+        None
+    };
     let paused = metadata.as_ref().map(|metadata| metadata.stack_paused);
     let with_schedules = !(known.is_empty() && (deleting || settings.spec.schedules.is_empty()));
-    let schedules = if with_schedules { Some(connection.client.schedules(permit, stack).await?) } else { None };
-    let drift = metadata.and_then(|metadata| metadata.drift).filter(|_| with_drift).map(|drift| DriftSeen {
-        drift,
-        version: None,
-        url: None,
-    });
+    let schedules =
+        if with_schedules { Some(supported(connection.client.schedules(permit, stack).await)?) } else { None };
+    let drift = match metadata.and_then(|metadata| metadata.drift).filter(|_| with_drift) {
+        Some(drift) => {
+            Some(seen(connection, permit, stack, drift, status.and_then(|status| status.drift.as_ref())).await?)
+        }
+        None => None,
+    };
     Ok(Some(Remote { document, version, paused, schedules, drift }))
+}
+
+/// What the backend's dialect lacks is not trouble: it is said where it was asked for, and the rest goes on.
+fn supported<T>(answer: Result<T, pulumi::Error>) -> Result<Result<T, pulumi::Error>, pulumi::Error> {
+    match answer {
+        Err(error) if error.class() != Class::Unsupported => Err(error),
+        answer => Ok(answer),
+    }
+}
+
+/// The latest drift detection, with the deployment that it was. That is asked for once for each.
+async fn seen(
+    connection: &Connection,
+    permit: &mut Permit,
+    stack: &StackId,
+    drift: Drift,
+    known: Option<&DriftStatus>,
+) -> Result<DriftSeen, pulumi::Error> {
+    let latest = drift.latest_run.as_deref().filter(|_| !drift.in_progress);
+    let Some(run) = latest.filter(|latest| known.is_none_or(|known| known.run != *latest)) else {
+        return Ok(DriftSeen { drift, version: None, url: None });
+    };
+    let version = match connection.client.drift_run(permit, stack, run).await {
+        Ok(run) => run.deployment_version,
+        Err(error) if error.is_gone() => None,
+        Err(error) => return Err(error),
+    };
+    let url = version.and_then(|version| deployment_url(connection.client.backend(), stack, version));
+    Ok(DriftSeen { drift, version, url })
 }

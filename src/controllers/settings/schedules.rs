@@ -31,6 +31,8 @@ const AFTER_EXECUTION: Duration = Duration::from_secs(10);
 pub struct Seen {
     /// All schedules of the stack.
     pub remote: Vec<wire::Schedule>,
+    /// Why the backend knows nothing of schedules, when it does not.
+    pub unsupported: Option<String>,
     /// The declared ones that the Organization does not allow, and why.
     pub denied: BTreeMap<String, String>,
     /// Names of those whose creation is certain not to arrive any more if it has not by now.
@@ -134,7 +136,10 @@ pub fn are_settled(declared: &[Schedule], entries: &[ScheduleStatus], denied: &B
         && entries.iter().all(|entry| {
             let is_denied = said(entry, Reason::AccessDenied);
             is_denied == denied.contains_key(&entry.name)
-                && (is_denied || entry.reason.is_none() || said(entry, Reason::TimePassed))
+                && (is_denied
+                    || entry.reason.is_none()
+                    || said(entry, Reason::TimePassed)
+                    || said(entry, Reason::UnsupportedByBackend))
         })
 }
 
@@ -244,6 +249,10 @@ impl Decision<'_> {
     fn decide(&mut self, found: Option<&wire::Schedule>) {
         let definition = Definition::of_declared(self.schedule);
         if self.entry.intent.is_some() {
+            return;
+        }
+        if let Some(why) = &self.seen.unsupported {
+            complain(&mut self.entry, Words::new(Reason::UnsupportedByBackend, why.clone()));
             return;
         }
         if let Some(why) = self.seen.denied.get(&self.schedule.name) {

@@ -7,12 +7,17 @@ use super::{Client, Error};
 use crate::pulumi::document::Node;
 use crate::pulumi::governor::Permit;
 use crate::pulumi::stack::StackId;
-use crate::pulumi::wire::{Stack, User};
+use crate::pulumi::wire::{DefaultOrganization, Stack, User};
 
 impl Client {
     /// `GetUser`: whom the token belongs to. The cheapest way to learn whether it is accepted.
     pub async fn user(&self, permit: &mut Permit) -> Result<User, Error> {
         self.transport.fetch(permit, Call::get("GetUser", Route::user())).await
+    }
+
+    /// `GetDefaultOrganization`: the organization that is meant when the token's user names none.
+    pub async fn default_organization(&self, permit: &mut Permit) -> Result<DefaultOrganization, Error> {
+        self.transport.fetch(permit, Call::get("GetDefaultOrganization", Route::default_organization())).await
     }
 
     /// `GetStack`: the stack itself. A 404 here means that the stack is missing, where a 404 of its settings may only
@@ -30,6 +35,14 @@ impl Client {
             nature: Nature::Creation,
             ..Call::post("CreateStack", Route::project(&stack.organization, &stack.project))
         };
+        self.transport.perform(permit, call).await
+    }
+
+    /// `DeleteStack`: deletes a stack. 400 when it still has resources, unless it is forced: they are not destroyed by
+    /// it, and nothing remembers them any more.
+    pub async fn delete_stack(&self, permit: &mut Permit, stack: &StackId, force: bool) -> Result<(), Error> {
+        let query = force.then(|| ("force", "true".to_owned())).into_iter().collect();
+        let call = Call { query, ..Call::delete("DeleteStack", Route::stack(stack)) };
         self.transport.perform(permit, call).await
     }
 }

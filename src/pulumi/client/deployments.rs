@@ -1,16 +1,19 @@
-//! Runs: creating, reading, listing, logs, canceling.
+//! Runs: creating, reading, listing, canceling.
 
 use super::answer::Nature;
 use super::routes::Route;
 use super::transport::Call;
-use super::{Client, Error};
+use super::{Client, Dialect, Error, preview_list};
 use crate::pulumi::document::Node;
 use crate::pulumi::governor::Permit;
 use crate::pulumi::stack::StackId;
-use crate::pulumi::wire::{CreatedDeployment, Deployment, DeploymentPage, Logs, StepLogs, Update};
+use crate::pulumi::wire::{CreatedDeployment, Deployment, DeploymentPage, Status, Update};
+
+/// The name of the call that lists a stack's runs.
+pub(super) const LIST: &str = "ListStackDeployments";
 
 /// Which part of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListQuery {
     /// The page, counted from 1. A page past the end is empty.
     pub page: u32,
@@ -18,36 +21,55 @@ pub struct ListQuery {
     pub page_size: u32,
     /// True: the oldest first; false: the newest first.
     pub ascending: bool,
+    /// What they are ordered by. None: by when they were created.
+    pub sort: Option<Sort>,
+    /// Only runs in this state. None: all.
+    pub status: Option<Status>,
+}
+
+/// What a list is ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sort {
+    /// When a run was created.
+    Created,
+    /// When it last changed.
+    Modified,
+    /// Its number within its stack.
+    Version,
+    /// Its state.
+    Status,
+}
+
+impl Sort {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Modified => "modified",
+            Self::Version => "version",
+            Self::Status => "status",
+        }
+    }
 }
 
 impl Default for ListQuery {
     /// The newest 10, as the service's own default.
     fn default() -> Self {
-        Self { page: 1, page_size: 10, ascending: false }
+        Self { page: 1, page_size: 10, ascending: false, sort: None, status: None }
     }
 }
 
 impl ListQuery {
     fn pairs(self) -> Vec<(&'static str, String)> {
         let ascending = self.ascending.then(|| ("asc", "true".to_owned()));
+        let sort = self.sort.map(|sort| ("sort", sort.as_str().to_owned()));
+        let status = self.status.map(|status| ("status", status.as_str().to_owned()));
         ascending
             .into_iter()
             .chain([("page", self.page.to_string()), ("pageSize", self.page_size.to_string())])
+            .chain(sort)
+            .chain(status)
             .collect()
     }
-}
-
-/// Which part of a step's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StepLogQuery {
-    /// The job, counted from 0; so far there is one only.
-    pub job: u32,
-    /// The step. The API's page counts from 1, its `OpenAPI` document from 0.
-    pub step: u32,
-    /// The first line.
-    pub offset: u64,
-    /// How many lines: 1 to 499.
-    pub count: u32,
 }
 
 impl Client {
@@ -62,10 +84,12 @@ impl Client {
         stack: &StackId,
         request: &Node,
     ) -> Result<CreatedDeployment, Error> {
+        const CALL: &str = "CreateDeployment";
+        let request = self.dialect().creation(CALL, request)?;
         let call = Call {
-            body: Some(request),
+            body: Some(&request),
             nature: Nature::Creation,
-            ..Call::post("CreateDeployment", Route::stack(stack).deployments())
+            ..Call::post(CALL, Route::stack(stack).deployments())
         };
         self.transport.fetch(permit, call).await
     }
@@ -87,15 +111,29 @@ impl Client {
     }
 
     /// `ListStackDeployments`: a stack's runs.
+    ///
+    /// It takes one request; in the preview dialect, which lists the oldest first and does not say how many there are,
+    /// up to [`units_of_list`](Self::units_of_list). There is no order and no state to choose there.
     pub async fn list_stack_deployments(
         &self,
         permit: &mut Permit,
         stack: &StackId,
         query: ListQuery,
     ) -> Result<DeploymentPage, Error> {
-        let call =
-            Call { query: query.pairs(), ..Call::get("ListStackDeployments", Route::stack(stack).deployments()) };
+        if self.dialect() == Dialect::Preview {
+            return self.preview_list(permit, stack, &query).await;
+        }
+        let call = Call { query: query.pairs(), ..Call::get(LIST, Route::stack(stack).deployments()) };
         self.transport.fetch(permit, call).await
+    }
+
+    /// How many requests it may take to list a part of a stack's runs.
+    #[must_use]
+    pub fn units_of_list(&self) -> u32 {
+        match self.dialect() {
+            Dialect::Stacks => 1,
+            Dialect::Preview => preview_list::MOST_REQUESTS,
+        }
     }
 
     /// `ListOrganizationDeployments`: the runs of all stacks of an organization that the token may see.
@@ -107,43 +145,6 @@ impl Client {
     ) -> Result<DeploymentPage, Error> {
         let route = Route::organization(organization).deployments();
         let call = Call { query: query.pairs(), ..Call::get("ListOrganizationDeployments", route) };
-        self.transport.fetch(permit, call).await
-    }
-
-    /// `GetLogs`: a run's log from the beginning, or from a token of an earlier answer on.
-    pub async fn logs(
-        &self,
-        permit: &mut Permit,
-        stack: &StackId,
-        id: &str,
-        token: Option<&str>,
-    ) -> Result<Logs, Error> {
-        let token = token.map(|token| ("continuationToken", token.to_owned()));
-        let call = Call {
-            query: token.into_iter().collect(),
-            ..Call::get("GetLogs", Route::deployment(stack, id).then(&["logs"]))
-        };
-        self.transport.fetch(permit, call).await
-    }
-
-    /// `GetStepLogs`: one step's log. There is none before the run has started.
-    pub async fn step_logs(
-        &self,
-        permit: &mut Permit,
-        stack: &StackId,
-        id: &str,
-        query: StepLogQuery,
-    ) -> Result<StepLogs, Error> {
-        let StepLogQuery { job, step, offset, count } = query;
-        let call = Call {
-            query: vec![
-                ("count", count.to_string()),
-                ("job", job.to_string()),
-                ("offset", offset.to_string()),
-                ("step", step.to_string()),
-            ],
-            ..Call::get("GetStepLogs", Route::deployment(stack, id).then(&["logs"]))
-        };
         self.transport.fetch(permit, call).await
     }
 

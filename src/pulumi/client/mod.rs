@@ -7,13 +7,24 @@
 #![expect(clippy::missing_errors_doc, reason = "all methods fail alike: see the module")]
 
 mod account;
+mod agent_pools;
 mod answer;
+mod decryption;
 mod deployments;
+mod dialect;
+mod drift;
+mod follow;
+mod logs;
 mod metadata;
+mod pages;
+mod preview_list;
 mod routes;
 mod schedules;
 mod settings;
+mod token_exchange;
 mod transport;
+mod updates;
+mod usage;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,9 +37,18 @@ use super::error::{Class, Error};
 use super::governor::Governor;
 use super::secret::SecretValue;
 
-pub use deployments::{ListQuery, StepLogQuery};
+pub use agent_pools::AgentPoolChange;
+pub use deployments::{ListQuery, Sort};
+pub use dialect::Dialect;
+pub use follow::{Feed, Follow};
+pub use logs::{RunLog, StepLogPages, StepLogQuery};
+pub use pages::{Listing, Pages};
 pub use schedules::{ScheduleRequest, ScheduleTiming};
-use transport::Transport;
+pub use token_exchange::{RequestedToken, TokenExchange, TokenExchangeConfig, TokenRequest};
+pub use updates::{EventsOf, UpdateEvents};
+pub use usage::{Granularity, Lookback};
+
+use transport::{Transport, TransportConfig};
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +75,8 @@ pub struct ClientConfig {
     pub backend: String,
     /// The access token.
     pub token: SecretValue,
+    /// The form in which the backend speaks the API.
+    pub dialect: Dialect,
     /// How long calls may take.
     pub timeouts: Timeouts,
     /// Whose budget the calls count against; it is told of every 429, 401 and success.
@@ -74,7 +96,15 @@ impl Client {
     ///
     /// [`Class::Invalid`] when the URL or the token can't be used, [`Class::NotSent`] when TLS can't be set up.
     pub fn new(config: ClientConfig) -> Result<Self, Error> {
+        let ClientConfig { backend, token, dialect, timeouts, governor } = config;
+        let config = TransportConfig { backend, token: Some(token), dialect, timeouts, governor };
         Ok(Self { transport: Arc::new(Transport::new(config)?) })
+    }
+
+    /// The form in which the backend speaks the API.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.transport.dialect()
     }
 
     /// The backend's URL.

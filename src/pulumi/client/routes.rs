@@ -1,8 +1,8 @@
-//! The paths of the API's GA page. A dialect with other paths (the deprecated preview routes) would go in here.
+//! The paths: those of the API's GA page, and what takes their place in the other dialect.
 
 use reqwest::Url;
 
-use super::{Class, Error};
+use super::{Class, Dialect, Error};
 use crate::pulumi::stack::StackId;
 
 /// A path: segments that are not yet encoded.
@@ -13,6 +13,16 @@ impl Route {
     /// `/api/user`
     pub(super) fn user() -> Self {
         Self(vec!["api".into(), "user".into()])
+    }
+
+    /// `/api/user/organizations/default`
+    pub(super) fn default_organization() -> Self {
+        Self::user().then(&["organizations", "default"])
+    }
+
+    /// `/api/oauth/token`
+    pub(super) fn token() -> Self {
+        Self(vec!["api".into(), "oauth".into(), "token".into()])
     }
 
     /// `/api/stacks/{organization}/{project}`
@@ -45,27 +55,81 @@ impl Route {
         Self(vec!["api".into(), "orgs".into(), organization.into()])
     }
 
+    /// `/api/orgs/{organization}/agent-pools`
+    pub(super) fn agent_pools(organization: &str) -> Self {
+        Self::organization(organization).then(&["agent-pools"])
+    }
+
+    /// `/api/stacks/{organization}/{project}/{stack}/drift/…`
+    pub(super) fn drift(stack: &StackId, rest: &[&str]) -> Self {
+        Self::stack(stack).then(&["drift"]).then(rest)
+    }
+
+    /// `/api/stacks/{organization}/{project}/{stack}/updates/…`
+    pub(super) fn stack_update(stack: &StackId, rest: &[&str]) -> Self {
+        Self::stack(stack).then(&["updates"]).then(rest)
+    }
+
     /// Goes further down.
     pub(super) fn then(mut self, segments: &[&str]) -> Self {
         self.0.extend(segments.iter().map(|&segment| segment.to_owned()));
         self
     }
 
+    /// The segments in a dialect; or what it lacks.
+    fn segments(&self, dialect: Dialect) -> Result<Vec<&str>, &'static str> {
+        let segments: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        match dialect {
+            Dialect::Stacks => Ok(segments),
+            Dialect::Preview => preview(segments),
+        }
+    }
+
     /// The URL below a backend, every segment percent-encoded. A name that a URL can't carry unchanged is refused:
     /// `.` and `..` would be normalized away and address something else.
-    pub(super) fn url(&self, backend: &Url, operation: &'static str) -> Result<Url, Error> {
+    pub(super) fn url(&self, backend: &Url, dialect: Dialect, operation: &'static str) -> Result<Url, Error> {
+        let segments = self.segments(dialect).map_err(|what| Error::lacking(operation, what))?;
         let unusable = |segment: &str| {
             Error::local(Class::Invalid, operation, format!("the name {segment:?} can't be part of a URL"))
         };
         let mut url = backend.clone();
-        for segment in &self.0 {
-            if matches!(segment.as_str(), "" | "." | "..") || segment.contains(char::is_control) {
+        for segment in segments {
+            if matches!(segment, "" | "." | "..") || segment.contains(char::is_control) {
                 return Err(unusable(segment));
             }
             url.path_segments_mut().map_err(|()| unusable(segment))?.pop_if_empty().push(segment);
         }
         Ok(url)
     }
+}
+
+/// What the preview routes have in the place of a path of the GA page; or what they lack. Accounts, stacks and their
+/// updates are not theirs and stay where they are.
+fn preview(path: Vec<&str>) -> Result<Vec<&str>, &'static str> {
+    if let ["api", "orgs", _, rest @ ..] = path.as_slice() {
+        return Err(match rest {
+            ["agent-pools", ..] => "agent pools",
+            [_, "pause" | "resume"] => "pausing",
+            [_, "metadata"] => "metadata of an organization",
+            [_, "summary" | "usagereport"] => "reports of an organization's usage",
+            _ => "a list of an organization's deployments",
+        });
+    }
+    let ["api", "stacks", organization, project, stack, rest @ ..] = path.as_slice() else { return Ok(path) };
+    let rest: &[&str] = match rest {
+        ["drift", ..] => return Err("drift detection"),
+        ["deployments", "settings"] => &["deployment", "settings"],
+        ["deployments", "settings", ..] => return Err("encryption of a value"),
+        ["deployments", "schedules" | "drift" | "ttl", ..] => return Err("schedules"),
+        ["deployments", "pause" | "resume"] => return Err("pausing"),
+        ["deployments", "metadata"] => return Err("metadata of a stack"),
+        ["deployments", "cache"] => return Err("a cache"),
+        ["deployments", _, "updates"] => return Err("a list of a deployment's updates"),
+        ["deployments", ..] => rest,
+        _ => return Ok(path),
+    };
+    let base = ["api", "preview", organization, project, stack];
+    Ok(base.into_iter().chain(rest.iter().copied()).collect())
 }
 
 #[cfg(test)]
@@ -76,7 +140,60 @@ mod tests {
     use super::*;
 
     fn path(backend: &str, route: &Route) -> String {
-        route.url(&Url::parse(backend).unwrap(), "Test").unwrap().as_str().to_owned()
+        route.url(&Url::parse(backend).unwrap(), Dialect::Stacks, "Test").unwrap().as_str().to_owned()
+    }
+
+    fn in_preview(path: &str) -> Result<String, String> {
+        let route = Route(path.split('/').map(str::to_owned).collect());
+        let url = route.url(&Url::parse("https://h").unwrap(), Dialect::Preview, "Test");
+        url.map(|url| url.path()[1..].to_owned()).map_err(|error| {
+            assert_eq!(error.class(), Class::Unsupported);
+            error.to_string()
+        })
+    }
+
+    #[rstest]
+    #[case::create_and_list("api/stacks/o/p/s/deployments", "api/preview/o/p/s/deployments")]
+    #[case::get("api/stacks/o/p/s/deployments/1-2", "api/preview/o/p/s/deployments/1-2")]
+    #[case::by_version("api/stacks/o/p/s/deployments/version/7", "api/preview/o/p/s/deployments/version/7")]
+    #[case::logs("api/stacks/o/p/s/deployments/1-2/logs", "api/preview/o/p/s/deployments/1-2/logs")]
+    #[case::cancel("api/stacks/o/p/s/deployments/1-2/cancel", "api/preview/o/p/s/deployments/1-2/cancel")]
+    #[case::settings("api/stacks/o/p/s/deployments/settings", "api/preview/o/p/s/deployment/settings")]
+    #[case::user("api/user", "api/user")]
+    #[case::project("api/stacks/o/p", "api/stacks/o/p")]
+    #[case::stack("api/stacks/o/p/s", "api/stacks/o/p/s")]
+    #[case::update("api/stacks/o/p/s/updates/latest", "api/stacks/o/p/s/updates/latest")]
+    #[case::odd_names(
+        "api/stacks/deployments/drift/settings/deployments",
+        "api/preview/deployments/drift/settings/deployments"
+    )]
+    fn preview_paths(#[case] stacks: &str, #[case] preview: &str) {
+        assert_eq!(in_preview(stacks), Ok(preview.to_owned()));
+    }
+
+    #[rstest]
+    #[case("api/orgs/o/deployments", "a list of an organization's deployments")]
+    #[case("api/orgs/o/deployments/metadata", "metadata of an organization")]
+    #[case("api/orgs/o/deployments/pause", "pausing")]
+    #[case("api/orgs/o/deployments/resume", "pausing")]
+    #[case("api/orgs/o/deployments/summary", "reports of an organization's usage")]
+    #[case("api/orgs/o/deployments/usagereport", "reports of an organization's usage")]
+    #[case("api/orgs/o/agent-pools", "agent pools")]
+    #[case("api/orgs/o/agent-pools/1", "agent pools")]
+    #[case("api/stacks/o/p/s/deployments/pause", "pausing")]
+    #[case("api/stacks/o/p/s/deployments/resume", "pausing")]
+    #[case("api/stacks/o/p/s/deployments/metadata", "metadata of a stack")]
+    #[case("api/stacks/o/p/s/deployments/cache", "a cache")]
+    #[case("api/stacks/o/p/s/deployments/settings/encrypt", "encryption of a value")]
+    #[case("api/stacks/o/p/s/deployments/1-2/updates", "a list of a deployment's updates")]
+    #[case("api/stacks/o/p/s/deployments/schedules", "schedules")]
+    #[case("api/stacks/o/p/s/deployments/schedules/1/pause", "schedules")]
+    #[case("api/stacks/o/p/s/deployments/drift/schedules", "schedules")]
+    #[case("api/stacks/o/p/s/deployments/ttl/schedules/1", "schedules")]
+    #[case("api/stacks/o/p/s/drift/runs", "drift detection")]
+    #[case("api/stacks/o/p/s/drift/status", "drift detection")]
+    fn what_the_preview_routes_lack(#[case] stacks: &str, #[case] what: &str) {
+        assert_eq!(in_preview(stacks), Err(format!("Test: this backend's preview API lacks {what}")));
     }
 
     fn stack(stack: &str) -> StackId {
@@ -116,7 +233,8 @@ mod tests {
     #[case("a\tb")]
     #[case("a\nb")]
     fn names_that_a_url_can_not_carry_are_refused(#[case] name: &str) {
-        let error = Route::stack(&stack(name)).url(&Url::parse("https://h").unwrap(), "GetStack").unwrap_err();
+        let error =
+            Route::stack(&stack(name)).url(&Url::parse("https://h").unwrap(), Dialect::Stacks, "GetStack").unwrap_err();
         assert_eq!((error.class(), error.operation()), (Class::Invalid, "GetStack"));
     }
 
@@ -138,7 +256,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_name_arrives_unchanged_or_not_at_all(name in "[.%/\\\\ a-z?#;:@ü\\t]{0,6}") {
-            if let Ok(url) = Route::stack(&stack(&name)).url(&Url::parse("https://h").unwrap(), "Test") {
+            let url = Route::stack(&stack(&name)).url(&Url::parse("https://h").unwrap(), Dialect::Stacks, "Test");
+            if let Ok(url) = url {
                 let segments: Vec<&str> = url.path_segments().unwrap().collect();
                 prop_assert_eq!(&segments[..4], &["api", "stacks", "acme", "web"]);
                 prop_assert_eq!(segments.len(), 5);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::answer::{self, Nature};
 use super::routes::Route;
-use super::{Class, ClientConfig, Error, ServerDate, Timeouts};
+use super::{Class, Dialect, Error, ServerDate, Timeouts};
 use crate::pulumi::document::Node;
 use crate::pulumi::error::{Detail, one_line};
 use crate::pulumi::governor::{Governor, Permit};
@@ -33,16 +33,30 @@ pub(super) struct Call<'a> {
     pub route: Route,
     pub query: Vec<(&'static str, String)>,
     pub body: Option<&'a Node>,
+    /// Whether the body, an object without objects in it, goes out as an HTML form would and not as JSON.
+    pub form: bool,
     pub nature: Nature,
 }
 
 impl Call<'_> {
     pub(super) fn get(operation: &'static str, route: Route) -> Self {
-        Self { operation, method: Method::GET, route, query: Vec::new(), body: None, nature: Nature::Repeatable }
+        Self {
+            operation,
+            method: Method::GET,
+            route,
+            query: Vec::new(),
+            body: None,
+            form: false,
+            nature: Nature::Repeatable,
+        }
     }
 
     pub(super) fn post(operation: &'static str, route: Route) -> Self {
         Self { method: Method::POST, ..Self::get(operation, route) }
+    }
+
+    pub(super) fn delete(operation: &'static str, route: Route) -> Self {
+        Self { method: Method::DELETE, ..Self::get(operation, route) }
     }
 }
 
@@ -53,9 +67,20 @@ struct Outgoing<'a> {
     body: Option<Bytes>,
 }
 
+/// What a transport needs.
+pub(super) struct TransportConfig {
+    pub backend: String,
+    /// None: the calls are made by nobody in particular.
+    pub token: Option<SecretValue>,
+    pub dialect: Dialect,
+    pub timeouts: Timeouts,
+    pub governor: Arc<Governor>,
+}
+
 pub(super) struct Transport {
     backend: Url,
-    token: SecretValue,
+    token: Option<SecretValue>,
+    dialect: Dialect,
     /// For everything that may be repeated.
     pooled: reqwest::Client,
     /// For creations: a new connection each time, so that none fails merely because an idle one was closed.
@@ -65,10 +90,10 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(config: ClientConfig) -> Result<Self, Error> {
-        let ClientConfig { backend, token, timeouts, governor } = config;
+    pub(super) fn new(config: TransportConfig) -> Result<Self, Error> {
+        let TransportConfig { backend, token, dialect, timeouts, governor } = config;
         let backend = checked(&backend)?;
-        let headers = headers(&token)?;
+        let headers = headers(token.as_ref())?;
         let builder = || {
             let Timeouts { connect, read: _, total } = timeouts;
             reqwest::Client::builder()
@@ -89,6 +114,7 @@ impl Transport {
             fresh: builder().pool_max_idle_per_host(0).http1_only().build().map_err(failed)?,
             backend,
             token,
+            dialect,
             governor,
             date: ServerDate::default(),
         })
@@ -96,6 +122,10 @@ impl Transport {
 
     pub(super) fn backend(&self) -> &Url {
         &self.backend
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(super) fn governor(&self) -> &Arc<Governor> {
@@ -108,14 +138,28 @@ impl Transport {
 
     /// Makes a call whose answer matters.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, permit: &mut Permit, call: Call<'_>) -> Result<T, Error> {
-        let decode = |answer: &Answer| {
-            serde_json::from_slice(&answer.body).map_err(|error| {
-                // Where it went wrong, not what stood there: that could be anything.
-                let at = format!("at line {} column {}", error.line(), error.column());
-                self.unusable(&call, answer, &format!("the answer can't be understood {at}"))
-            })
+        self.attempts(permit, &call, |answer| self.decode(&call, answer)).await
+    }
+
+    /// Makes a call that may be answered with nothing at all (204).
+    pub(super) async fn fetch_if_any<T: DeserializeOwned>(
+        &self,
+        permit: &mut Permit,
+        call: Call<'_>,
+    ) -> Result<Option<T>, Error> {
+        let decode = |answer: &Answer| match answer.status {
+            204 => Ok(None),
+            _ => self.decode(&call, answer).map(Some),
         };
         self.attempts(permit, &call, decode).await
+    }
+
+    fn decode<T: DeserializeOwned>(&self, call: &Call<'_>, answer: &Answer) -> Result<T, Error> {
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            // Where it went wrong, not what stood there: that could be anything.
+            let at = format!("at line {} column {}", error.line(), error.column());
+            self.unusable(call, answer, &format!("the answer can't be understood {at}"))
+        })
     }
 
     /// Makes a call of whose answer only the success matters.
@@ -150,15 +194,15 @@ impl Transport {
     }
 
     fn prepare<'a>(&self, call: &'a Call<'a>) -> Result<Outgoing<'a>, Error> {
-        let mut url = call.route.url(&self.backend, call.operation)?;
+        let mut url = call.route.url(&self.backend, self.dialect, call.operation)?;
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         let body = match call.body {
             Some(document) => {
-                let bytes = document
-                    .encode()
-                    .map_err(|_| Error::local(Class::Invalid, call.operation, "the document can't be encoded"))?;
+                let bytes = if call.form { document.encode_form() } else { document.encode() };
+                let bytes =
+                    bytes.map_err(|_| Error::local(Class::Invalid, call.operation, "the document can't be encoded"))?;
                 // Not copied, and cleared when the last request that holds it is gone.
                 Some(Bytes::from_owner(bytes))
             }
@@ -177,7 +221,8 @@ impl Transport {
         };
         let mut request = client.request(call.method.clone(), outgoing.url.clone());
         if let Some(body) = &outgoing.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+            let content_type = if call.form { "application/x-www-form-urlencoded" } else { "application/json" };
+            request = request.header(CONTENT_TYPE, content_type).body(body.clone());
         }
         let sent_at = Instant::now();
         let result = match request.send().await {
@@ -205,7 +250,8 @@ impl Transport {
         }
         match status.as_u16() {
             429 => self.governor.throttled(sent_at, retry_after),
-            401 => self.governor.rejected(),
+            // Without a token of one's own it is what the call carries that was not accepted.
+            401 if self.token.is_some() => self.governor.rejected(),
             200..=299 => self.governor.succeeded(sent_at),
             _ => {}
         }
@@ -276,7 +322,7 @@ impl Transport {
     fn presentable(&self, call: &Call<'_>, text: &str) -> String {
         let secrets = call.body.map(Node::secrets).unwrap_or_default();
         // Redacted first: half a secret is not recognized.
-        one_line(&Redactor::new(secrets.into_iter().chain([self.token.clone()])).redact(text))
+        one_line(&Redactor::new(secrets.into_iter().chain(self.token.clone())).redact(text))
     }
 }
 
@@ -341,13 +387,14 @@ fn checked(backend: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn headers(token: &SecretValue) -> Result<HeaderMap, Error> {
+fn headers(token: Option<&SecretValue>) -> Result<HeaderMap, Error> {
+    let accept = HeaderValue::from_static("application/vnd.pulumi+8");
+    let Some(token) = token else { return Ok(HeaderMap::from_iter([(ACCEPT, accept)])) };
     let value = Zeroizing::new(format!("token {}", token.expose()).into_bytes());
     let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map_err(|_| {
         Error::local(Class::Invalid, "Connect", "the access token holds characters that a header can't carry")
     })?;
     value.set_sensitive(true);
-    let accept = HeaderValue::from_static("application/vnd.pulumi+8");
     Ok(HeaderMap::from_iter([(AUTHORIZATION, value), (ACCEPT, accept)]))
 }
 
@@ -379,9 +426,9 @@ mod tests {
 
     #[test]
     fn the_token_is_sensitive_and_must_fit_a_header() {
-        let shown = format!("{:?}", headers(&SecretValue::new("hunter2".into(), String::new())).unwrap());
+        let shown = format!("{:?}", headers(Some(&SecretValue::new("hunter2".into(), String::new()))).unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");
-        let error = headers(&SecretValue::new("hunter2\n".into(), String::new())).unwrap_err();
+        let error = headers(Some(&SecretValue::new("hunter2\n".into(), String::new()))).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Observer, PAGE};
+use super::Observer;
 use crate::pulumi::client::{Client, ListQuery};
 use crate::pulumi::error::{Class, Error};
 use crate::pulumi::governor::{CallClass, Permit};
 
+/// Runs per page of a list.
+const PAGE: usize = 100;
 /// More pages than the tracked runs would fill, since others run there too.
 const SPARE_PAGES: usize = 2;
 
@@ -61,23 +63,23 @@ impl Look<'_> {
 
     /// Reads the list, newest first, until every tracked run is seen, nothing older can be one, or enough was read.
     async fn read_list(&self, unseen: &mut HashSet<String>, accepted: &mut bool) -> Result<(), Error> {
-        let pages = unseen.len().div_ceil(PAGE as usize) + SPARE_PAGES;
-        for page in (1..).take(pages) {
+        let most = unseen.len().div_ceil(PAGE) + SPARE_PAGES;
+        let mut pages = self.client.organization_deployments(self.organization, ListQuery::default());
+        for _ in 0..most {
             let mut permit = self.permit().await;
-            let query = ListQuery { page, page_size: PAGE, ascending: false };
-            let list = self.client.list_organization_deployments(&mut permit, self.organization, query).await?;
+            let runs = pages.next(&mut permit).await?;
             *accepted = true;
-            let is_last = list.len() < PAGE as usize;
-            let reached = list.deployments.last().and_then(|run| run.created);
-            for run in &list.deployments {
+            let Some(runs) = runs else { break };
+            let reached = runs.last().and_then(|run| run.created);
+            for run in &runs {
                 unseen.remove(&run.id);
             }
-            self.observer.record(self.key, list.deployments);
+            self.observer.record(self.key, runs);
             let beyond = |reached: Timestamp| {
                 let oldest = self.observer.oldest(self.key, unseen);
                 oldest.is_some_and(|oldest| reached < oldest)
             };
-            if unseen.is_empty() || is_last || reached.is_some_and(beyond) {
+            if unseen.is_empty() || pages.is_over() || reached.is_some_and(beyond) {
                 break;
             }
         }
@@ -123,5 +125,5 @@ impl Look<'_> {
 
 /// A failure that says nothing about other calls.
 fn is_own_trouble(error: &Error) -> bool {
-    matches!(error.class(), Class::Forbidden | Class::NotFound | Class::Invalid)
+    matches!(error.class(), Class::Forbidden | Class::NotFound | Class::Invalid | Class::Unsupported)
 }

@@ -33,8 +33,6 @@ use super::wire::Deployment;
 
 pub use difference::shows_difference;
 
-/// Runs per page of a list: the most that the API gives.
-const PAGE: u32 = 100;
 /// How many runs are read by id in one look.
 const BY_ID: usize = 20;
 

@@ -14,7 +14,7 @@ use super::difference::tests::run;
 use super::look::Outcome;
 use super::organization::{Next, Order, Organization};
 use super::{ObserverConfig, TrackedRun};
-use crate::pulumi::client::{Client, ClientConfig, Timeouts};
+use crate::pulumi::client::{Client, ClientConfig, Dialect, Timeouts};
 use crate::pulumi::error::{Class, Error};
 use crate::pulumi::governor::{Governor, Rate};
 use crate::pulumi::secret::SecretValue;
@@ -233,6 +233,7 @@ fn organization(now: Instant) -> Organization {
     let config = ClientConfig {
         backend: "http://pulumi.invalid".into(),
         token: SecretValue::new("token".into(), String::new()),
+        dialect: Dialect::Stacks,
         timeouts: Timeouts::default(),
         governor: Governor::new(Rate::default()),
     };

@@ -49,6 +49,14 @@ pub struct TokenInfo {
     pub team: Option<String>,
 }
 
+/// `GET /api/user/organizations/default`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub struct DefaultOrganization {
+    /// The organization that is meant when none is named; none: the user is in no organization.
+    #[serde(rename = "GitHubLogin", deserialize_with = "non_empty")]
+    pub login: Option<String>,
+}
+
 /// `GET` of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub struct Stack {

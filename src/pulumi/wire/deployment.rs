@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use super::lenient::{Item, good_items, non_empty, or_default, required};
+use super::lenient::{non_empty, or_default, required};
+use super::page::Page;
 use super::status::{Status, StepStatus};
 use super::time;
 use super::update::Update;
@@ -138,46 +139,7 @@ pub struct Source {
 }
 
 /// A page of a list of runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(from = "RawPage")]
-pub struct DeploymentPage {
-    /// The runs that could be decoded.
-    pub deployments: Vec<Deployment>,
-    /// How many could not: one odd run must not hide the others.
-    pub undecodable: usize,
-    /// How many runs there are on all pages.
-    pub total: Option<u64>,
-}
-
-impl DeploymentPage {
-    /// How many runs the page holds, undecodable ones included. Less than was asked for means: the last page.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.deployments.len() + self.undecodable
-    }
-
-    /// True past the last page.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-#[derive(Deserialize)]
-struct RawPage {
-    // Required, though it may be null: without it, the answer is not a list at all.
-    #[serde(deserialize_with = "or_default")]
-    deployments: Vec<Item<Deployment>>,
-    #[serde(default)]
-    total: Option<u64>,
-}
-
-impl From<RawPage> for DeploymentPage {
-    fn from(raw: RawPage) -> Self {
-        let (deployments, undecodable) = good_items(raw.deployments);
-        Self { deployments, undecodable, total: raw.total }
-    }
-}
+pub type DeploymentPage = Page<Deployment>;
 
 fn login<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
@@ -307,8 +269,8 @@ mod tests {
             "itemsPerPage": 10, "total": 67,
         }))
         .unwrap();
-        assert_eq!(page.deployments.len(), 1);
-        assert_eq!(page.deployments[0].operation.as_deref(), Some("update"));
+        assert_eq!(page.items.len(), 1);
+        assert_eq!(page.items[0].operation.as_deref(), Some("update"));
         assert_eq!((page.undecodable, page.len(), page.total), (2, 3, Some(67)));
     }
 

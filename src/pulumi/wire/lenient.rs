@@ -1,5 +1,6 @@
 //! Building blocks of tolerant decoding.
 
+use secrecy::SecretString;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
 
 /// `null` means the default, as an absent field does: Go encodes an empty slice or map as `null`.
@@ -41,4 +42,9 @@ pub(super) fn good_items<T>(items: Vec<Item<T>>) -> (Vec<T>, usize) {
         .collect();
     let bad = all - good.len();
     (good, bad)
+}
+
+/// A text that is not to be shown. It is required.
+pub(super) fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<SecretString, D::Error> {
+    required(input).map(SecretString::from)
 }

@@ -5,22 +5,39 @@
 //! service's OpenAPI document.
 
 mod account;
+mod agent_pool;
 mod deployment;
+mod drift;
+mod event;
 mod lenient;
 mod logs;
 mod metadata;
+mod page;
 mod schedule;
+mod secret;
 mod settings;
 mod status;
 mod time;
+mod token;
 mod update;
+mod usage;
 
-pub use account::{Membership, Stack, TokenInfo, User};
+pub use account::{DefaultOrganization, Membership, Stack, TokenInfo, User};
+pub use agent_pool::{Agent, AgentPool, AgentPoolDetail, AgentPoolSummary, AgentPools, AgentStatus, CreatedAgentPool};
 pub use deployment::{Configuration, CreatedDeployment, Deployment, DeploymentPage, Job, Source, Step};
+pub use drift::{DriftRun, DriftRunUpdate};
+pub use event::{EngineEvent, EngineEvents, EventPayload, ResourceStep};
 pub use logs::{LogLine, Logs, StepLogs};
 pub use metadata::{DeploymentCounts, Drift, OrganizationMetadata, StackMetadata};
+pub use page::Page;
 pub use schedule::{Schedule, ScheduleEvent};
 pub(super) use schedule::{ScheduleHistory, ScheduleList};
+pub use secret::{Ciphertext, Plaintext, Plaintexts};
 pub use settings::RemoteSettings;
 pub use status::{Status, StepStatus};
-pub use update::Update;
+pub use token::ExchangedToken;
+pub use update::{Update, UpdateSummary};
+pub use usage::{UsagePoint, UsageRecord, UsageSummary};
+
+pub(super) use page::BareList;
+pub(super) use secret::Encrypted;

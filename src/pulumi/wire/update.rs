@@ -36,6 +36,24 @@ pub struct Update {
     pub resource_changes: BTreeMap<String, u64>,
 }
 
+/// The short form of an update of a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateSummary {
+    /// `not-started`, `in-progress`, `succeeded`, `failed`.
+    #[serde(deserialize_with = "non_empty")]
+    pub result: Option<String>,
+    /// When it began (to the second).
+    #[serde(rename = "startTime", default, deserialize_with = "time::unix")]
+    pub started: Option<Timestamp>,
+    /// When it ended (to the second).
+    #[serde(rename = "endTime", default, deserialize_with = "time::unix")]
+    pub finished: Option<Timestamp>,
+    /// How many resources the stack had then.
+    #[serde(default, deserialize_with = "or_default")]
+    pub resource_count: u64,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Raw {
@@ -130,6 +148,16 @@ mod tests {
         assert_eq!(update.version, Some(3));
         assert_eq!(update.finished, Some("1970-01-01T00:00:02Z".parse().unwrap()));
         assert_eq!(update.resource_changes, [("create".into(), 2), ("same".into(), 5)].into());
+    }
+
+    #[test]
+    fn the_short_form() {
+        let summary: UpdateSummary = serde_json::from_value(json!({
+            "result": "succeeded", "startTime": 1_694_820_531, "endTime": 0, "resourceCount": 7,
+        }))
+        .unwrap();
+        assert_eq!((summary.result.as_deref(), summary.finished, summary.resource_count), (Some("succeeded"), None, 7));
+        assert!(serde_json::from_value::<UpdateSummary>(json!({})).is_err());
     }
 
     #[test]

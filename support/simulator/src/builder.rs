@@ -27,6 +27,7 @@ pub struct Builder {
     tokens: Vec<String>,
     organizations: Vec<String>,
     stacks: Vec<String>,
+    roles: Vec<(String, String, String)>,
     speed: f64,
     auto_secrets: AutoSecrets,
     queue_expiry: Duration,
@@ -42,6 +43,7 @@ impl Default for Builder {
             tokens: Vec::new(),
             organizations: Vec::new(),
             stacks: Vec::new(),
+            roles: Vec::new(),
             speed: 1.0,
             auto_secrets: AutoSecrets::default(),
             queue_expiry: Duration::from_secs(7 * 24 * 3600),
@@ -67,6 +69,12 @@ impl Builder {
     /// A stack, `organization/project/stack`.
     pub fn stack(mut self, name: impl Into<String>) -> Self {
         self.stacks.push(name.into());
+        self
+    }
+
+    /// A role of an organization, for deployments to run with.
+    pub fn role(mut self, organization: impl Into<String>, id: impl Into<String>, name: impl Into<String>) -> Self {
+        self.roles.push((organization.into(), id.into(), name.into()));
         self
     }
 
@@ -117,7 +125,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, or a stack is named whose organization is not.
+    /// When the address cannot be listened on, or a stack or a role is named whose organization is not.
     pub async fn start(self) -> Result<Simulator, SimulatorError> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (started, ready) = oneshot::channel();
@@ -190,6 +198,9 @@ impl Builder {
         for stack in &self.stacks {
             let name: StackName = stack.parse()?;
             world.add_stack(&name, std::collections::BTreeMap::new())?;
+        }
+        for (organization, id, name) in &self.roles {
+            world.organization_mut(organization)?.roles.insert(id.clone(), name.clone());
         }
         Ok(Shared::new(world, Recorder::new(self.kept_requests)))
     }

@@ -147,7 +147,8 @@ fn record(
 /// What the request's token opens.
 fn access(shared: &Shared, headers: &HeaderMap) -> Option<Access> {
     let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("token ")?;
-    shared.world().tokens.get(token.trim()).cloned()
+    let now = Timestamp::now();
+    shared.world_at(now).opened_by(token.trim(), now)
 }
 
 /// Has the request done.
@@ -161,8 +162,10 @@ fn apply(
     let Some(route) = route else {
         return Answer::text(StatusCode::NOT_FOUND, "404 page not found\n");
     };
-    let Some(access) = access(shared, &parts.headers) else {
-        return ApiError::unauthorized().into();
+    let access = match access(shared, &parts.headers) {
+        Some(access) => access,
+        None if route.is_open => Access::new(""),
+        None => return ApiError::unauthorized().into(),
     };
     let Ok(Query(query)) = Query::try_from_uri(&parts.uri) else {
         return ApiError::bad_request("Invalid query parameter").into();

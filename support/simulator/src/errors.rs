@@ -10,13 +10,15 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
     /// Entries of the optional `errors` list.
     errors: Vec<Value>,
+    /// The code by which OAuth calls it.
+    oauth: Option<&'static str>,
 }
 
 impl ApiError {
     /// The service writes `<reason phrase>: <detail>` for every status.
     fn new(status: StatusCode, detail: &str) -> Self {
         let reason = status.canonical_reason().unwrap_or("Error");
-        Self { status, message: format!("{reason}: {detail}"), errors: Vec::new() }
+        Self { status, message: format!("{reason}: {detail}"), errors: Vec::new(), oauth: None }
     }
 
     pub(crate) fn bad_request(detail: impl AsRef<str>) -> Self {
@@ -33,6 +35,11 @@ impl ApiError {
             "customMessage": detail,
         }));
         error
+    }
+
+    /// A refused exchange of tokens, with OAuth's code for the reason as well.
+    pub(crate) fn oauth(code: &'static str, detail: &str) -> Self {
+        Self { oauth: Some(code), ..Self::bad_request(detail) }
     }
 
     pub(crate) fn unauthorized() -> Self {
@@ -59,6 +66,11 @@ impl ApiError {
         let mut body = json!({"code": self.status.as_u16(), "message": self.message});
         if !self.errors.is_empty() {
             body["errors"] = Value::Array(self.errors.clone());
+        }
+        if let Some(code) = self.oauth {
+            body["error"] = code.into();
+            let detail = self.message.split_once(": ").map_or("", |(_, detail)| detail);
+            body["error_description"] = detail.into();
         }
         body
     }

@@ -1,5 +1,7 @@
 //! The handle by which tests drive the simulator.
 
+mod surroundings;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -217,6 +219,50 @@ impl Simulator {
         let id = Uuid::new_v4().to_string();
         world.organization_mut(organization)?.agent_pools.insert(id.clone(), name.to_owned());
         Ok(id)
+    }
+
+    /// Adds a role to an organization, for deployments to run with.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such organization.
+    pub fn add_role(&self, organization: &str, id: &str, name: &str) -> Result<(), SimulatorError> {
+        let mut world = self.shared.world();
+        world.organization_mut(organization)?.roles.insert(id.to_owned(), name.to_owned());
+        Ok(())
+    }
+
+    /// Gives a project a template of its own, or takes it away: stacks whose settings name none use it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such organization.
+    pub fn set_project_template(
+        &self,
+        organization: &str,
+        project: &str,
+        url: Option<&str>,
+    ) -> Result<(), SimulatorError> {
+        let mut world = self.shared.world();
+        let templates = &mut world.organization_mut(organization)?.templates;
+        match url {
+            Some(url) => templates.insert(project.to_owned(), url.to_owned()),
+            None => templates.remove(project),
+        };
+        Ok(())
+    }
+
+    /// Makes the stack one whose state Terraform keeps: it cannot have deployment settings.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such stack.
+    pub fn make_terraform_stack(&self, stack: &str) -> Result<(), SimulatorError> {
+        self.with_stack(stack, |world, key| {
+            if let Some(stack) = world.stacks.get_mut(&key) {
+                stack.is_terraform = true;
+            }
+        })
     }
 
     /// How many deployments the organization may run at once.

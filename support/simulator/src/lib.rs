@@ -42,6 +42,7 @@
 //! | `SIMULATOR_ECHO=NAME,OTHER` | the program prints the values of these variables, secret ones too |
 //! | `SIMULATOR_LOG_LINES=500` | the program prints that many more lines |
 //! | `SIMULATOR_RESOURCES=7` | the program has that many resources (4 unless it says so) |
+//! | `SIMULATOR_OUTPUTS={"url": "x", "password": {"secret": "y"}}` | what a successful update writes into the state |
 //!
 //! Pre-run commands know `echo` (with variables, `$NAME` and `${NAME}`) and `printenv NAME`.
 //! [`Simulator::hold`] and [`Simulator::hold_at`] make a run stand still until [`Simulator::release`].
@@ -61,10 +62,12 @@
 mod builder;
 mod dispatch;
 mod errors;
+mod events;
 mod faults;
 mod handle;
 mod logs;
 mod names;
+mod oidc;
 mod recording;
 mod request;
 mod routes;
@@ -79,6 +82,7 @@ pub use builder::Builder;
 pub use errors::SimulatorError;
 pub use faults::{Fault, FaultAnswer, FaultHandle};
 pub use handle::{DeploymentView, Simulator};
+pub use oidc::{Allowance, OidcIssuer};
 pub use recording::Recorded;
 pub use secrets::AutoSecrets;
 pub use world::organization::Subscription;

@@ -60,7 +60,13 @@ impl Request {
         let organization = &world.organizations[&target.name.organization];
         let stored = target.settings.as_ref().filter(|_| self.inherits);
         let merged = settings::merged(stored.map(|stored| &stored.value), self.settings.clone());
-        settings::check(&merged, &organization.agent_pools)?;
+        let mut merged = settings::complete(merged, organization, &target.name.project)?;
+        if let Some(template) = merged.pointer_mut("/sourceContext/template")
+            && settings::text(&template["sourceUrl"]).is_none()
+            && let Some(url) = organization.templates.get(&target.name.project)
+        {
+            template["sourceUrl"] = url.clone().into();
+        }
         let remediates =
             self.operation == Operation::RemediateDrift || settings::option(&merged, "remediateIfDriftDetected");
         if remediates {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aes_gcm::aead::Aead;
+use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Key, KeyInit, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +16,8 @@ pub(crate) struct Cipher {
 /// Every ciphertext begins with this: the version of the format, as the service's do.
 const HEADER: [u8; 3] = [0, 0, 1];
 const NONCE_LENGTH: usize = 12;
+/// The context of the ciphertexts that open everywhere.
+const ANYWHERE: &str = "";
 
 impl Cipher {
     pub(crate) fn new() -> Self {
@@ -25,23 +27,30 @@ impl Cipher {
 
     /// A ciphertext that was never given out before, even for the same secret.
     pub(crate) fn seal(&self, secret: &str) -> String {
-        let nonce: [u8; NONCE_LENGTH] = rand::random();
-        // Sealing can only fail for messages of many gigabytes.
-        let sealed = self.aead.encrypt(&Nonce::from(nonce), secret.as_bytes()).unwrap_or_default();
-        let mut bytes = HEADER.to_vec();
-        bytes.extend_from_slice(&nonce);
-        bytes.extend_from_slice(&sealed);
-        STANDARD.encode(bytes)
+        self.seal_for(ANYWHERE, secret.as_bytes())
     }
 
     /// The secret in a ciphertext that this simulator gave out.
     pub(crate) fn open(&self, ciphertext: &str) -> Option<String> {
         let bytes = STANDARD.decode(ciphertext).ok()?;
-        let rest = bytes.strip_prefix(&HEADER[..])?;
+        String::from_utf8(self.open_for(ANYWHERE, &bytes)?).ok()
+    }
+
+    /// A ciphertext that only opens in the same context: each stack has its own.
+    pub(crate) fn seal_for(&self, context: &str, plaintext: &[u8]) -> String {
+        let nonce: [u8; NONCE_LENGTH] = rand::random();
+        let payload = Payload { msg: plaintext, aad: context.as_bytes() };
+        // Sealing can only fail for messages of many gigabytes.
+        let sealed = self.aead.encrypt(&Nonce::from(nonce), payload).unwrap_or_default();
+        STANDARD.encode([&HEADER[..], &nonce, &sealed].concat())
+    }
+
+    /// The plaintext of a ciphertext, given as bytes, that was sealed in this context.
+    pub(crate) fn open_for(&self, context: &str, ciphertext: &[u8]) -> Option<Vec<u8>> {
+        let rest = ciphertext.strip_prefix(&HEADER[..])?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LENGTH)?;
         let nonce: [u8; NONCE_LENGTH] = nonce.try_into().ok()?;
-        let secret = self.aead.decrypt(&Nonce::from(nonce), sealed).ok()?;
-        String::from_utf8(secret).ok()
+        self.aead.decrypt(&Nonce::from(nonce), Payload { msg: sealed, aad: context.as_bytes() }).ok()
     }
 
     /// The form in which a secret leaves the service.

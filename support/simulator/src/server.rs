@@ -1,7 +1,7 @@
 //! The HTTP server. It accepts connections itself, so that faults can close them for real.
 
 use std::future::pending;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request};
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
+use flate2::read::GzDecoder;
 use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::server::conn::http1;
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::dispatch::{self, Reply};
+use crate::errors::ApiError;
 use crate::routes::{Answer, ROUTES, Route};
 use crate::shared::Shared;
 
@@ -30,6 +32,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-pulumi-request-id");
 
 /// How long the first half of a truncated body gets to leave before the connection is closed.
 const FLUSH_TIME: Duration = Duration::from_millis(30);
+
+/// Bodies that are longer go out in pieces, without their length being told before.
+const LONGEST_WHOLE_BODY: usize = 1024 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// What the handle tells the server.
 pub(crate) enum Command {
@@ -154,8 +160,11 @@ async fn respond(
     let Ok(body) = body.collect().await else {
         return kill.connection().await;
     };
+    let Some(body) = decoded(&parts.headers, body.to_bytes()) else {
+        return response(ApiError::bad_request("invalid gzip body").into(), None);
+    };
     // A task of its own: what the service has received it does, whether or not the client waits for the answer.
-    let task = tokio::spawn(dispatch::dispatch(shared, route, parameters, parts, body.to_bytes()));
+    let task = tokio::spawn(dispatch::dispatch(shared, route, parameters, parts, body));
     match task.await {
         Ok(Reply::Answer(answer)) => response(answer, None),
         Ok(Reply::Truncated(answer)) => {
@@ -167,11 +176,23 @@ async fn respond(
     }
 }
 
+/// The body as it was before the client compressed it.
+fn decoded(headers: &HeaderMap, body: Bytes) -> Option<Bytes> {
+    if headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding != "gzip") {
+        return Some(body);
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(&body[..]).read_to_end(&mut plain).ok()?;
+    Some(plain.into())
+}
+
 fn response(answer: Answer, truncated: Option<Bytes>) -> Response {
     let length = answer.body.len();
+    let in_pieces = truncated.is_none() && length > LONGEST_WHOLE_BODY;
     let body = match truncated {
-        None => Body::from(answer.body),
         Some(half) => cut_off(half),
+        None if in_pieces => pieces(answer.body),
+        None => Body::from(answer.body),
     };
     let mut response = Response::new(body);
     *response.status_mut() = answer.status;
@@ -182,10 +203,15 @@ fn response(answer: Answer, truncated: Option<Bytes>) -> Response {
     if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
         headers.insert(REQUEST_ID, id);
     }
-    if answer.status != StatusCode::NO_CONTENT {
+    if answer.status != StatusCode::NO_CONTENT && !in_pieces {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response
+}
+
+fn pieces(body: Bytes) -> Body {
+    let pieces = (0..body.len()).step_by(PIECE).map(move |from| body.slice(from..body.len().min(from + PIECE)));
+    Body::from_stream(stream::iter(pieces.map(Ok::<_, io::Error>)))
 }
 
 /// A body that ends too early: its error makes the server close the connection.

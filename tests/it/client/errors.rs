@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pulumi_cloud_simulator::{Fault, FaultAnswer};
 use pulumi_deployments_operator::pulumi::{
-    CallClass, Class, Client, ClientConfig, Error, Gate, Governor, Rate, StackId, Timeouts,
+    CallClass, Class, Client, ClientConfig, Dialect, Error, Gate, Governor, Rate, StackId, Timeouts,
 };
 use rstest::rstest;
 use serde_json::json;
@@ -246,6 +246,7 @@ async fn every_request_costs_one_unit() {
     let config = ClientConfig {
         backend: cloud.simulator.url(),
         token: secret(TOKEN),
+        dialect: Dialect::Stacks,
         timeouts: Timeouts::default(),
         governor: Governor::new(Rate { per_second: 0.01, burst: 10 }),
     };

@@ -158,10 +158,10 @@ async fn lists() {
     for stack in ["acme/web/dev", "acme/web/other", "acme/web/dev"] {
         ids.push(cloud.simulator.create_deployment(stack, &json!({"operation": "refresh"})).unwrap().id);
     }
-    let query = |page, page_size, ascending| ListQuery { page, page_size, ascending };
+    let query = |page, page_size, ascending| ListQuery { page, page_size, ascending, ..ListQuery::default() };
     let of_stack = async |query| {
         let page = cloud.client.list_stack_deployments(&mut permit(), &cloud.stack, query).await.unwrap();
-        (page.deployments.into_iter().map(|run| run.id).collect::<Vec<_>>(), page.total)
+        (page.items.into_iter().map(|run| run.id).collect::<Vec<_>>(), page.total)
     };
     assert_eq!(of_stack(query(1, 10, false)).await, (vec![ids[2].clone(), ids[0].clone()], Some(2)));
     assert_eq!(of_stack(query(1, 1, true)).await, (vec![ids[0].clone()], Some(2)));
@@ -169,9 +169,9 @@ async fn lists() {
     assert_eq!(of_stack(query(9, 10, false)).await, (vec![], Some(2)));
 
     let page = cloud.client.list_organization_deployments(&mut permit(), "acme", query(1, 100, false)).await.unwrap();
-    let runs: Vec<_> = page.deployments.iter().map(|run| (run.stack.as_deref().unwrap(), &run.id)).collect();
+    let runs: Vec<_> = page.items.iter().map(|run| (run.stack.as_deref().unwrap(), &run.id)).collect();
     assert_eq!(runs, [("dev", &ids[2]), ("other", &ids[1]), ("dev", &ids[0])]);
-    assert!(page.deployments.iter().all(|run| run.project.as_deref() == Some("web") && run.jobs.is_empty()));
+    assert!(page.items.iter().all(|run| run.project.as_deref() == Some("web") && run.jobs.is_empty()));
 
     let queries: Vec<String> = cloud.requests("ListDeployments").into_iter().map(|request| request.query).collect();
     assert_eq!(queries[..2], ["page=1&pageSize=10", "asc=true&page=1&pageSize=1"]);

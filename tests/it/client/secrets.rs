@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use pulumi_cloud_simulator::{Fault, FaultAnswer};
-use pulumi_deployments_operator::pulumi::{CallClass, Client, ClientConfig, Error, Governor, Rate, Timeouts};
+use pulumi_deployments_operator::pulumi::{CallClass, Client, ClientConfig, Dialect, Error, Governor, Rate, Timeouts};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -128,6 +128,7 @@ async fn secrets_never_show() {
     let config = ClientConfig {
         backend: format!("https://me:{TOKEN}@example.com"),
         token: secret(TOKEN),
+        dialect: Dialect::Stacks,
         timeouts: Timeouts::default(),
         governor: Governor::new(Rate::default()),
     };

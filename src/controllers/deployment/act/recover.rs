@@ -38,9 +38,6 @@ pub enum Search {
 /// Clocks of different servers of the service may differ by this much.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// A look at one version, and a list when it is missing.
-const CALLS: u32 = 2;
-
 /// Looks for the run.
 pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connection>, context: &Context) -> Search {
     let stack = connection.stack(&intent.target.project, &intent.target.stack);
@@ -48,7 +45,8 @@ pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connectio
         CallClass::Create,
         &this.namespace,
         &context.wakers.waiter(this),
-        CALLS,
+        // A look at one version, and a list when it is missing.
+        1 + connection.client.units_of_list(),
     ) {
         Admission::Granted(permit) => Some(permit),
         Admission::Ticket => None,
@@ -62,7 +60,7 @@ pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connectio
             Ok(page) if page.undecodable > 0 => {
                 return Search::Unknown("the latest deployment of the stack could not be read".to_owned());
             }
-            Ok(page) => page.deployments.first().map_or(0, |newest| newest.version),
+            Ok(page) => page.items.first().map_or(0, |newest| newest.version),
             // It may be gone with its stack, or only out of the token's sight: that is no proof of anything.
             Err(error) if error.is_gone() => {
                 return Search::Unknown(format!(
@@ -116,9 +114,7 @@ async fn look(
 async fn missing(permit: &mut Permit, connection: &Connection, stack: &pulumi::StackId, version: u64) -> Verdict {
     let newest = ListQuery { page: 1, page_size: 100, ..ListQuery::default() };
     match connection.client.list_stack_deployments(permit, stack, newest).await {
-        Ok(page)
-            if page.undecodable == 0 && page.deployments.iter().all(|deployment| deployment.version != version) =>
-        {
+        Ok(page) if page.undecodable == 0 && page.items.iter().all(|deployment| deployment.version != version) => {
             Verdict::NotOurs
         }
         Ok(_) => Verdict::Unknown("is listed and can't be read".to_owned()),

@@ -21,9 +21,9 @@ fn at(seconds: i64) -> Time {
 fn seen() -> Seen {
     Seen {
         user: TokenUser { login: "bot".into(), name: None },
-        paused: true,
+        paused: Some(true),
         concurrency: Some(5),
-        counts: DeploymentCounts { total: 7, ..DeploymentCounts::default() },
+        counts: Some(DeploymentCounts { total: 7, ..DeploymentCounts::default() }),
     }
 }
 

@@ -16,7 +16,7 @@ fn remote(value: Value) -> wire::Schedule {
 }
 
 fn seen(remote: Vec<wire::Schedule>) -> Seen {
-    Seen { remote, denied: BTreeMap::new(), ripe: BTreeSet::new() }
+    Seen { remote, unsupported: None, denied: BTreeMap::new(), ripe: BTreeSet::new() }
 }
 
 /// A schedule as the service answers it after it was asked for.

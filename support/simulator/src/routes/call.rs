@@ -1,10 +1,12 @@
 //! What a handler gets and what it gives.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::Query;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -117,6 +119,18 @@ impl Call {
     /// The stack of the path, if the caller may see it.
     pub(crate) fn stack(&self, world: &World) -> Result<StackKey, ApiError> {
         world.visible_stack(&self.access, &self.stack_name())
+    }
+
+    pub(crate) fn content_type(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The fields of a body that is a form; a body that is none has no fields.
+    pub(crate) fn form(&self) -> BTreeMap<String, String> {
+        let text = String::from_utf8_lossy(&self.body);
+        let uri = format!("/?{text}").parse::<Uri>().ok();
+        let fields = uri.and_then(|uri| Query::<BTreeMap<String, String>>::try_from_uri(&uri).ok());
+        fields.map(|Query(fields)| fields).unwrap_or_default()
     }
 
     /// The body, which must be JSON.

@@ -267,29 +267,8 @@ pub(super) fn updates(call: &Call) -> Outcome {
     let world = call.world();
     let (_, deployment) = find(call, &world)?;
     let stack = &world.stacks[&deployment.stack];
-    let body: Vec<Value> = updates_of(deployment, stack).map(|update| update_info(update, stack)).collect();
+    let body: Vec<Value> = updates_of(deployment, stack).map(|update| super::updates::info(update, stack)).collect();
     Ok(Answer::ok(&body.into()))
-}
-
-fn update_info(update: &Update, stack: &Stack) -> Value {
-    json!({
-        "updateID": update.engine_id,
-        "version": update.version,
-        "latestVersion": stack.version(),
-        "requestedBy": update.requested_by.info(),
-        "info": {
-            "kind": update.kind,
-            "version": update.version,
-            "startTime": update.started.as_second(),
-            "endTime": update.ended.map_or(0, Timestamp::as_second),
-            "result": update.result,
-            "message": update.message,
-            "environment": update.environment,
-            "config": {},
-            "resourceChanges": update.changes,
-            "resourceCount": update.resources,
-        },
-    })
 }
 
 pub(super) fn cancel(call: &Call) -> Outcome {

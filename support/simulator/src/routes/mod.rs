@@ -3,12 +3,21 @@
 mod call;
 mod deployments;
 mod drift;
+mod events;
 mod logs;
+mod oauth;
+mod organization;
 mod organizations;
 mod schedules;
+mod service;
 mod settings;
+mod stack_list;
 mod stacks;
+mod state;
+mod tags;
 mod time;
+mod tokens;
+mod updates;
 mod user;
 
 use axum::http::Method;
@@ -25,10 +34,16 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) handler: fn(&Call) -> Outcome,
+    /// Whether it answers callers without a token too.
+    pub(crate) is_open: bool,
 }
 
 const fn route(name: &'static str, method: Method, path: &'static str, handler: fn(&Call) -> Outcome) -> Route {
-    Route { name, method, path, handler }
+    Route { name, method, path, handler, is_open: false }
+}
+
+const fn open(name: &'static str, method: Method, path: &'static str, handler: fn(&Call) -> Outcome) -> Route {
+    Route { name, method, path, handler, is_open: true }
 }
 
 macro_rules! stack_path {
@@ -54,6 +69,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route("PatchSettings", Method::POST, stack_path!("/deployments/settings"), settings::patch),
     route("PutSettings", Method::PUT, stack_path!("/deployments/settings"), settings::put),
     route("DeleteSettings", Method::DELETE, stack_path!("/deployments/settings"), settings::delete),
+    route("EncryptSettingsSecret", Method::POST, stack_path!("/deployments/settings/encrypt"), settings::encrypt),
     route("CreateDeployment", Method::POST, stack_path!("/deployments"), deployments::post),
     route("ListDeployments", Method::GET, stack_path!("/deployments"), deployments::list),
     route("GetDeployment", Method::GET, stack_path!("/deployments/{id}"), deployments::get),
@@ -104,6 +120,34 @@ pub(crate) static ROUTES: &[Route] = &[
     route("PauseOrganization", Method::POST, organization_path!("/deployments/pause"), organizations::pause),
     route("ResumeOrganization", Method::POST, organization_path!("/deployments/resume"), organizations::resume),
     route("GetOrganizationMetadata", Method::GET, organization_path!("/deployments/metadata"), organizations::metadata),
+    // What surrounds deployments.
+    open("GetCapabilities", Method::GET, "/api/capabilities", service::capabilities),
+    open("GetCliVersion", Method::GET, "/api/cli/version", service::cli_version),
+    open("ExchangeToken", Method::POST, "/api/oauth/token", oauth::token),
+    route("ListStacks", Method::GET, "/api/user/stacks", stack_list::list),
+    route("ListUserTokens", Method::GET, "/api/user/tokens", tokens::list_of_user),
+    route("CreateUserToken", Method::POST, "/api/user/tokens", tokens::create_for_user),
+    route("GetOrganization", Method::GET, organization_path!(""), organization::get),
+    route("UpdateOrganization", Method::PATCH, organization_path!(""), organization::patch),
+    route("ListOrganizationTokens", Method::GET, organization_path!("/tokens"), tokens::list_of_organization),
+    route("CreateOrganizationToken", Method::POST, organization_path!("/tokens"), tokens::create_for_organization),
+    route("AddStackTag", Method::POST, stack_path!("/tags"), tags::add),
+    route("ReplaceStackTags", Method::PATCH, stack_path!("/tags"), tags::replace),
+    route("UpdateStackTag", Method::PATCH, stack_path!("/tags/{tag}"), tags::update),
+    route("DeleteStackTag", Method::DELETE, stack_path!("/tags/{tag}"), tags::delete),
+    route("ExportStack", Method::GET, stack_path!("/export"), state::export),
+    route("DecryptValue", Method::POST, stack_path!("/decrypt"), state::decrypt),
+    route("BatchDecryptValue", Method::POST, stack_path!("/batch-decrypt"), state::batch_decrypt),
+    route("ListUpdates", Method::GET, stack_path!("/updates"), updates::list),
+    route("GetLatestUpdate", Method::GET, stack_path!("/updates/latest"), updates::latest),
+    route("GetUpdate", Method::GET, stack_path!("/updates/{version}"), updates::get),
+    route("GetUpdateSummary", Method::GET, stack_path!("/updates/{version}/summary"), updates::summary),
+    route("GetUpdateEvents", Method::GET, stack_path!("/update/{update}/events"), events::get),
+    route("RecordUpdateEvents", Method::POST, stack_path!("/update/{update}/events"), events::post),
+    route("GetPreviewEvents", Method::GET, stack_path!("/preview/{update}/events"), events::get),
+    route("RecordPreviewEvents", Method::POST, stack_path!("/preview/{update}/events"), events::post),
+    route("GetDestroyEvents", Method::GET, stack_path!("/destroy/{update}/events"), events::get),
+    route("GetRefreshEvents", Method::GET, stack_path!("/refresh/{update}/events"), events::get),
 ];
 
 /// The names of all routes.

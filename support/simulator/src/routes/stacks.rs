@@ -1,7 +1,5 @@
 //! Stacks and what concerns all of a stack's deployments.
 
-use std::collections::BTreeMap;
-
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -28,12 +26,7 @@ pub(super) fn create(call: &Call) -> Outcome {
             "a stack name may only contain alphanumeric, hyphens, underscores, or periods",
         ));
     }
-    let tags: BTreeMap<String, String> = match &body["tags"] {
-        Value::Object(tags) => {
-            tags.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
-        }
-        _ => BTreeMap::new(),
-    };
+    let tags = super::tags::read(&body["tags"])?;
     let name = StackName { stack: stack.to_owned(), ..call.stack_name() };
     let mut world = call.world();
     world.visible_organization(&call.access, &name.organization)?;

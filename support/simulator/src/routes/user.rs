@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Answer, Call, Outcome};
 use crate::errors::ApiError;
 use crate::world::people::avatar_url;
+use crate::world::tokens::Issued;
 
 #[allow(clippy::unnecessary_wraps, reason = "all handlers have the same type")]
 pub(super) fn get(call: &Call) -> Outcome {
@@ -22,7 +23,7 @@ pub(super) fn get(call: &Call) -> Outcome {
             })
         })
         .collect();
-    Ok(Answer::ok(&json!({
+    let mut body = json!({
         "id": user.id,
         "githubLogin": user.login,
         "name": user.name,
@@ -33,7 +34,11 @@ pub(super) fn get(call: &Call) -> Outcome {
         "hasMFA": false,
         "isOrgManaged": false,
         "isManagedByMultiOrg": false,
-    })))
+    });
+    if let Some(info) = call.access.issued.as_ref().and_then(Issued::info) {
+        body["tokenInfo"] = info;
+    }
+    Ok(Answer::ok(&body))
 }
 
 pub(super) fn default_organization(call: &Call) -> Outcome {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Run, plan};
-use crate::world::deployment::Status;
+use super::{Run, output, plan};
+use crate::events::Script;
+use crate::world::deployment::{Operation, Status};
 use crate::world::stack::{Hold, Update};
 use crate::world::{DeploymentKey, Event, StackKey, World};
 
@@ -103,7 +104,10 @@ impl World {
         let Some(deployment) = self.deployments.get(&key) else {
             return;
         };
-        let Some(work) = deployment.run.as_ref().and_then(Run::pulumi) else {
+        let Some(run) = deployment.run.as_ref() else {
+            return;
+        };
+        let Some(work) = run.pulumi() else {
             return;
         };
         let Some(stack) = self.stacks.get(&deployment.stack) else {
@@ -129,6 +133,12 @@ impl World {
             changes: work.changes.clone(),
             resources: work.resources,
             requested_by: Arc::clone(&deployment.requested_by),
+            script: Script {
+                changes: work.changes.clone(),
+                printed: output::program(&plan::environment(self, stack, deployment)),
+                duration: run.steps[run.current].duration,
+                recorded: Vec::new(),
+            },
         };
         let place = stack.updates.len();
         let stack = deployment.stack;
@@ -144,6 +154,7 @@ impl World {
         let Some(deployment) = self.deployments.get(&key) else {
             return;
         };
+        let outputs = plan::outputs(deployment);
         let Some(stack) = self.stacks.get_mut(&deployment.stack) else {
             return;
         };
@@ -161,6 +172,13 @@ impl World {
         if succeeded {
             update.result = "succeeded";
             stack.resources = update.resources;
+            match work.operation {
+                Operation::Update | Operation::RemediateDrift => {
+                    stack.write_outputs(outputs.as_ref(), &self.cipher);
+                }
+                Operation::Destroy => stack.clear_outputs(),
+                _ => {}
+            }
         } else {
             update.result = "failed";
             update.changes.clear();

@@ -7,6 +7,10 @@ use serde_json::Value;
 use crate::names::StackName;
 use crate::world::deployment::Operation;
 
+/// Variables by which a test tells the simulated program what to print.
+const ECHO: &str = "SIMULATOR_ECHO";
+const LOG_LINES: &str = "SIMULATOR_LOG_LINES";
+
 /// Variables by name, each with whether it is secret.
 pub(crate) type Environment = BTreeMap<String, (String, bool)>;
 
@@ -75,8 +79,17 @@ pub(super) fn exit_code(command: &str) -> Option<u32> {
     words.windows(2).filter(|pair| pair[0] == "exit").find_map(|pair| pair[1].parse().ok().filter(|code| *code != 0))
 }
 
+/// What the program prints, as its environment tells.
+pub(super) fn program(environment: &Environment) -> Vec<String> {
+    let variable = |name: &str| environment.get(name).map(|(value, _)| value.as_str());
+    let mut printed = variable(ECHO).map(|names| echo(names, environment)).unwrap_or_default();
+    let extra = variable(LOG_LINES).and_then(|number| number.parse::<usize>().ok()).unwrap_or(0);
+    printed.extend((1..=extra).map(|number| format!("line {number}\n")));
+    printed
+}
+
 /// The values of the named variables, as a careless program prints them.
-pub(super) fn echo(names: &str, environment: &Environment) -> Vec<String> {
+fn echo(names: &str, environment: &Environment) -> Vec<String> {
     names.split(',').filter_map(|name| environment.get(name.trim())).map(|(value, _)| format!("{value}\n")).collect()
 }
 
@@ -130,8 +143,8 @@ pub(super) struct PulumiRun<'a> {
     pub(super) stack: &'a StackName,
     pub(super) changes: &'a BTreeMap<&'static str, u64>,
     pub(super) url: &'a str,
-    pub(super) echoed: Vec<String>,
-    pub(super) extra_lines: usize,
+    /// What the program prints.
+    pub(super) printed: Vec<String>,
 }
 
 pub(super) fn pulumi(run: &PulumiRun<'_>) -> Vec<String> {
@@ -154,10 +167,9 @@ pub(super) fn pulumi(run: &PulumiRun<'_>) -> Vec<String> {
     for number in 1..touched.min(20) {
         printed.push(format!("    random:index:RandomId resource-{number} {resource_verb}\n"));
     }
-    if !run.echoed.is_empty() || run.extra_lines > 0 {
+    if !run.printed.is_empty() {
         printed.extend(lines(&["Diagnostics:", &format!("  pulumi:pulumi:Stack ({project}-{stack}):")]));
-        printed.extend(run.echoed.iter().map(|line| format!("    {line}")));
-        printed.extend((1..=run.extra_lines).map(|number| format!("    line {number}\n")));
+        printed.extend(run.printed.iter().map(|line| format!("    {line}")));
     }
     printed.extend(lines(&["", "Resources:"]));
     for (change, count) in run.changes {

@@ -1,5 +1,7 @@
 //! What a deployment will do, from its settings alone: the steps, their length, what fails and what is printed.
 
+use serde_json::Value;
+
 use super::output::{self, Environment};
 use super::{PulumiWork, Step};
 use crate::settings;
@@ -10,9 +12,8 @@ use crate::world::stack::Stack;
 /// Variables by which a test tells the simulated program what to do.
 const FAIL_STEP: &str = "SIMULATOR_FAIL_STEP";
 const STEP_SECONDS: &str = "SIMULATOR_STEP_SECONDS";
-const ECHO: &str = "SIMULATOR_ECHO";
-const LOG_LINES: &str = "SIMULATOR_LOG_LINES";
 const RESOURCES: &str = "SIMULATOR_RESOURCES";
+const OUTPUTS: &str = "SIMULATOR_OUTPUTS";
 
 /// How many resources a program has when it does not say.
 const DEFAULT_RESOURCES: u64 = 4;
@@ -33,6 +34,13 @@ pub(crate) fn environment(world: &World, stack: &Stack, deployment: &Deployment)
         environment.insert(name.to_owned(), (value.to_owned(), secret));
     }
     environment
+}
+
+/// What the program gives out this time, when its settings tell: `{"url": "…", "password": {"secret": "…"}}`.
+pub(super) fn outputs(deployment: &Deployment) -> Option<Value> {
+    let environment = settings::environment(&deployment.settings);
+    let (written, _) = environment.get(OUTPUTS)?;
+    serde_json::from_str(written).ok().filter(Value::is_object)
 }
 
 pub(crate) fn console_url(world: &World, stack: &Stack, version: usize) -> String {
@@ -81,8 +89,6 @@ pub(crate) fn plan(world: &World, stack: &Stack, deployment: &Deployment) -> Vec
             .map(|code| format!("error: pre-run command {} failed: exit status {code}\n", index + 1));
         step(&name, 2.0, output::command(command, &environment), failure, None);
     }
-    let echoed = variable(ECHO).map(|names| output::echo(names, &environment));
-    let extra = variable(LOG_LINES).and_then(|number| number.parse().ok()).unwrap_or(0);
     let drifted = stack.drift.exists;
     let remediates = operation == Operation::DetectDrift
         && drifted
@@ -94,8 +100,7 @@ pub(crate) fn plan(world: &World, stack: &Stack, deployment: &Deployment) -> Vec
             stack: &stack.name,
             changes: &changes,
             url: &console_url(world, stack, deployment.version),
-            echoed: echoed.clone().unwrap_or_default(),
-            extra_lines: extra,
+            printed: output::program(&environment),
         });
         let work = PulumiWork { operation, changes, resources };
         step(operation.step(), 15.0, lines, None, Some(work));

@@ -3,9 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::go_duration;
 use super::shape::{self, Field, Shape};
-use super::text;
+use super::{check, go_duration};
 use crate::errors::ApiError;
 use crate::secrets::{AutoSecrets, Cipher};
 
@@ -19,21 +18,7 @@ impl Decoder<'_> {
     /// The settings in `body`, in the simulator's own form.
     pub(crate) fn settings(&self, body: &Value) -> Result<Value, ApiError> {
         let settings = self.value(&shape::SETTINGS, body, "")?;
-        let git = &settings["sourceContext"]["git"];
-        if text(&git["branch"]).is_some() && text(&git["commit"]).is_some() {
-            return Err(ApiError::invalid(
-                "DeploymentSettings",
-                "sourceContext.git",
-                "branch and commit are mutually exclusive",
-            ));
-        }
-        if text(&git["repoUrl"]).is_some() && text(&settings["gitHub"]["repository"]).is_some() {
-            return Err(ApiError::invalid(
-                "DeploymentSettings",
-                "sourceContext.git.repoUrl",
-                "repoURL must not be specified together with a GitHub repository",
-            ));
-        }
+        check::request(&settings)?;
         Ok(settings)
     }
 
@@ -122,7 +107,8 @@ impl Decoder<'_> {
         Ok(Value::Object(read))
     }
 
-    fn secret(&self, value: &Value, path: &str) -> Result<Value, ApiError> {
+    /// A value that may be secret, in any of the forms in which clients send it.
+    pub(crate) fn secret(&self, value: &Value, path: &str) -> Result<Value, ApiError> {
         let entries = match value {
             Value::String(_) => return Ok(value.clone()),
             Value::Object(entries) => entries,

@@ -1,5 +1,6 @@
 //! Deployment settings: their shape, how requests are read, merged, checked, and given out.
 
+mod check;
 mod decode;
 mod go_duration;
 mod merge;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::errors::ApiError;
+use crate::world::organization::Organization;
 
 pub(crate) use decode::{Decoder, property};
 
@@ -42,22 +44,9 @@ pub(crate) fn masked(settings: &Value, cipher: &crate::secrets::Cipher) -> Value
     render::render(&shape::SETTINGS, settings, cipher)
 }
 
-/// The checks that need the whole settings, after merging.
-pub(crate) fn check(settings: &Value, pools: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    if let Some(pool) = agent_pool(settings)
-        && !pools.contains_key(pool)
-    {
-        return Err(ApiError::invalid("DeploymentSettings", "agentPoolID", &format!("invalid agent pool id {pool:?}")));
-    }
-    let template = &settings["sourceContext"]["template"];
-    if template.is_object() && text(&template["sourceUrl"]).is_none() {
-        return Err(ApiError::invalid(
-            "DeploymentSettings",
-            "sourceContext.template.sourceUrl",
-            "sourceContext.template.sourceUrl is required when using a template",
-        ));
-    }
-    Ok(())
+/// The settings after merging, complete and checked.
+pub(crate) fn complete(settings: Value, organization: &Organization, project: &str) -> Result<Value, ApiError> {
+    check::complete(settings, organization, project)
 }
 
 /// A string that says something: the clients send `""` for what they leave unset.
@@ -77,13 +66,19 @@ pub(crate) fn source_url(settings: &Value) -> Option<String> {
     if let Some(url) = written.into_iter().find_map(text) {
         return Some(url.to_owned());
     }
-    let hosted = [&settings["gitHub"]["repository"], &settings["vcs"]["repository"]];
-    let repository = hosted.into_iter().find_map(text)?;
-    Some(if repository.contains("://") {
-        repository.to_owned()
-    } else {
-        format!("https://github.com/{repository}.git")
-    })
+    let vcs = &settings["vcs"];
+    let (host, repository) = match (text(&settings["gitHub"]["repository"]), text(&vcs["repository"])) {
+        (Some(repository), _) => ("github.com", repository),
+        (None, Some(repository)) => match vcs["provider"].as_str() {
+            Some("gitlab") => ("gitlab.com", repository),
+            Some("bitbucket") => ("bitbucket.org", repository),
+            Some("azure_devops") => ("dev.azure.com", repository),
+            Some("custom") => return Some(repository.to_owned()),
+            _ => ("github.com", repository),
+        },
+        (None, None) => return None,
+    };
+    Some(if repository.contains("://") { repository.to_owned() } else { format!("https://{host}/{repository}.git") })
 }
 
 /// The environment variables in the clear, each with whether it is secret.

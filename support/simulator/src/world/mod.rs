@@ -9,6 +9,8 @@ pub(crate) mod organization;
 pub(crate) mod people;
 pub(crate) mod schedule;
 pub(crate) mod stack;
+mod state;
+pub(crate) mod tokens;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};

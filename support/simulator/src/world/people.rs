@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::tokens::Issued;
+
 /// What a user may do in an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -64,10 +66,12 @@ pub(crate) fn avatar_url(login: &str) -> String {
 pub(crate) struct Access {
     pub(crate) user: Arc<User>,
     pub(crate) roles: BTreeMap<String, Role>,
+    /// None for the tokens that the simulator was given.
+    pub(crate) issued: Option<Issued>,
 }
 
 impl Access {
     pub(crate) fn new(login: &str) -> Self {
-        Self { user: Arc::new(User::new(login)), roles: BTreeMap::new() }
+        Self { user: Arc::new(User::new(login)), roles: BTreeMap::new(), issued: None }
     }
 }

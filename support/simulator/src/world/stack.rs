@@ -9,6 +9,8 @@ use super::DeploymentKey;
 use super::drift::Drift;
 use super::people::User;
 use super::schedule::{Schedule, ScheduleKey};
+use super::state::State;
+use crate::events::Script;
 use crate::names::StackName;
 use crate::settings::StoredSettings;
 
@@ -17,6 +19,8 @@ pub(crate) struct Stack {
     pub(crate) name: StackName,
     pub(crate) id: String,
     pub(crate) tags: BTreeMap<String, String>,
+    /// Its state is Terraform's: nothing can be deployed to it.
+    pub(crate) is_terraform: bool,
     pub(crate) settings: Option<StoredSettings>,
     pub(crate) paused: bool,
     pub(crate) hold: Option<Hold>,
@@ -33,6 +37,7 @@ pub(crate) struct Stack {
     pub(crate) updates: Vec<Update>,
     /// How many resources the stack has.
     pub(crate) resources: u64,
+    pub(crate) state: State,
     pub(crate) schedules: BTreeMap<ScheduleKey, Schedule>,
     pub(crate) drift: Drift,
 }
@@ -61,6 +66,7 @@ impl Stack {
             name,
             id,
             tags,
+            is_terraform: false,
             settings: None,
             paused: false,
             hold: None,
@@ -71,6 +77,7 @@ impl Stack {
             active: None,
             updates: Vec::new(),
             resources: 0,
+            state: State::default(),
             schedules: BTreeMap::new(),
             drift: Drift::default(),
         }
@@ -108,4 +115,13 @@ pub(crate) struct Update {
     /// Resources of the stack afterwards.
     pub(crate) resources: u64,
     pub(crate) requested_by: Arc<User>,
+    /// What the engine tells while it works.
+    pub(crate) script: Script,
+}
+
+impl Update {
+    /// Whether it left the stack as it was.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.kind == "preview" || self.kind.starts_with('P')
+    }
 }

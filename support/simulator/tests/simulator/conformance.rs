@@ -1,6 +1,8 @@
 //! The answers, checked against the service's own description of its API. The description is not part of the
 //! project: without it the test has nothing to do and says so.
 
+mod surroundings;
+
 use std::path::PathBuf;
 
 use jsonschema::Validator;
@@ -185,7 +187,7 @@ fn everything(pool: &str) -> Value {
             "executorRootPath": "/x",
         },
         "sourceContext": {"git": {
-            "branch": "main", "repoDir": "d", "tag": "v1",
+            "commit": "c", "repoDir": "d", "tag": "v1",
             "gitAuth": {
                 "accessToken": secret,
                 "sshAuth": {"sshPrivateKey": secret, "password": secret},
@@ -225,6 +227,7 @@ async fn answers_are_as_the_service_describes_them() {
         return;
     };
     let bench = bench().await;
+    bench.simulator.add_role("acme", "r", "n").unwrap();
     let pool = bench.simulator.add_agent_pool("acme", "mine").unwrap();
     let mut checker = Checker { description, bench, failures: Vec::new(), checked: 0 };
     check_settings(&mut checker, &pool).await;
@@ -241,13 +244,17 @@ async fn check_settings(checker: &mut Checker, pool: &str) {
     checker.check("put", template, &path, Some(everything(pool)), 200).await;
     let settings = checker.check("get", template, &path, None, 200).await;
     assert_eq!(settings["gitHub"]["reviewStackLabels"], json!(["l"]));
-    let hg = json!({
-        "sourceContext": {"hg": {
-            "repoUrl": "https://example.com/hg", "branch": "b", "repoDir": "d", "revision": "r",
-            "hgAuth": {"accessToken": "plain"},
-        }, "template": {"sourceUrl": "registry://templates/a/b/c", "gitAuth": {"accessToken": {"secret": "x"}}}},
-    });
-    checker.check("post", template, &path, Some(hg), 200).await;
+    for source in [
+        json!({"hg": {
+            "repoUrl": "https://example.com/hg", "repoDir": "d", "revision": "r", "hgAuth": {"accessToken": "plain"},
+        }}),
+        json!({"hg": {"branch": "b"}}),
+        json!({"template": {
+            "sourceUrl": "registry://templates/a/b/c", "gitAuth": {"accessToken": {"secret": "x"}},
+        }}),
+    ] {
+        checker.check("put", template, &path, Some(json!({"sourceContext": source})), 200).await;
+    }
     checker.check("delete", template, &path, None, 200).await;
     checker.bench.simulator.patch_settings(STACK, &everything(pool)).unwrap();
 }

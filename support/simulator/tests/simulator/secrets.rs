@@ -66,6 +66,33 @@ async fn the_forms_of_the_clients_are_understood() {
 }
 
 #[tokio::test]
+async fn a_value_is_encrypted_for_later() {
+    let bench = bench().await;
+    let encrypt = stack_path("/deployments/settings/encrypt");
+    for body in [
+        json!("hunter2"),
+        json!({"secret": "hunter2"}),
+        json!({"plaintext": "hunter2"}),
+        json!({"plaintext": null, "secret": "hunter2", "ciphertext": null}),
+    ] {
+        let sealed = bench.api.post(&encrypt, body).await.expect(200);
+        assert_eq!(sealed["secret"], "[secret]");
+        // As it was answered, and alone; the stack needs no settings for it.
+        for value in [sealed.clone(), json!({"ciphertext": sealed["ciphertext"]})] {
+            let shown = variables(&bench, json!({"S": value})).await;
+            assert_eq!(shown["S"]["secret"], "[secret]");
+            assert_eq!(stored(&bench), json!({"S": {"secret": "hunter2"}}));
+        }
+    }
+    for body in [json!(""), json!({"secret": ""}), json!({}), json!({"plaintext": null, "secret": null})] {
+        let message = bench.api.post(&encrypt, body).await.expect_error(400);
+        assert!(message.contains("Invalid empty value"), "{message}");
+    }
+    bench.api.post(&encrypt, json!(5)).await.expect_error(400);
+    bench.api.post("/api/stacks/acme/web/none/deployments/settings/encrypt", json!("x")).await.expect_error(404);
+}
+
+#[tokio::test]
 async fn secrets_hide_everywhere_they_may_stand() {
     let bench = bench().await;
     let body = json!({"sourceContext": {"git": {"gitAuth": {

@@ -1,8 +1,8 @@
-use pulumi_cloud_simulator::SimulatorError;
+use pulumi_cloud_simulator::{SimulatorError, Subscription};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, STACK, bench, stack_path};
+use crate::support::{Bench, STACK, bench, bench_with, stack_path};
 
 fn path() -> String {
     stack_path("/deployments/settings")
@@ -147,7 +147,13 @@ async fn values_are_normalised() {
         &bench,
         json!({
             "sourceContext": {"git": {"branch": "main"}},
-            "operationContext": {"oidc": {"aws": {"duration": "1h"}, "gcp": {"tokenLifetime": "90s"}}},
+            "operationContext": {"oidc": {
+                "aws": {"roleArn": "r", "sessionName": "s", "duration": "1h"},
+                "gcp": {
+                    "projectId": "1", "workloadPoolId": "w", "providerId": "p", "serviceAccount": "s",
+                    "tokenLifetime": "90s",
+                },
+            }},
             "executorContext": {"executorImage": {"reference": "pulumi/pulumi:latest", "credentials": null}},
         }),
     )
@@ -190,9 +196,18 @@ async fn wrong_types_are_refused() {
         (json!({"sourceContext": []}), "sourceContext"),
         (json!({"gitHub": {"deployPullRequest": 1.5}}), "gitHub.deployPullRequest"),
         (json!({"vcs": {"provider": "cvs"}}), "vcs.provider"),
+        (json!({"vcs": {"repository": "a/b"}}), "vcs.provider is required"),
+        (json!({"operationContext": {"role": {"id": "no-such-role"}}}), "invalid role id"),
+        (json!({"operationContext": {"role": {"name": "x"}}}), "invalid role id"),
+        (json!({"operationContext": {"oidc": {"aws": {"roleArn": "r"}}}}), "oidc.aws.sessionName is required"),
+        (json!({"operationContext": {"oidc": {"gcp": {"projectId": "1"}}}}), "oidc.gcp.workloadPoolId is required"),
         (json!({"agentPoolID": "no-such-pool"}), "no-such-pool"),
         (json!({"sourceContext": {"template": {}}}), "sourceContext.template.sourceUrl is required"),
+        (json!({"sourceContext": {"template": {"sourceUrl": "registry://templates/a/b"}}}), "registry://templates/"),
         (json!({"sourceContext": {"git": {"branch": "a", "commit": "b"}}}), "mutually exclusive"),
+        (json!({"sourceContext": {"git": {"branch": "a", "tag": "b"}}}), "mutually exclusive"),
+        (json!({"sourceContext": {"hg": {"branch": "a", "revision": "b"}}}), "mutually exclusive"),
+        (json!({"sourceContext": {"git": {"branch": "a"}, "hg": {"repoUrl": "b"}}}), "only one of"),
         (json!({"sourceContext": {"git": {"repoUrl": "u"}}, "gitHub": {"repository": "a/b"}}), "must not be specified"),
     ] {
         let message = bench.api.post(&path(), body).await.expect_error(400);
@@ -211,6 +226,143 @@ async fn agent_pools_must_exist() {
     let pool = bench.simulator.add_agent_pool("acme", "mine").unwrap();
     let settings = patched(&bench, json!({"agentPoolID": pool})).await;
     assert_eq!(settings["agentPoolID"], pool);
+}
+
+/// A block of settings comes back as it was sent, by the stack's settings and by a fresh `PUT` of what was read.
+async fn comes_back(bench: &Bench, block: Value) {
+    let reply = stripped(bench.api.put(&path(), block.clone()).await.expect(200));
+    assert_eq!(reply, block);
+    assert_eq!(stripped(bench.api.get(&path()).await.expect(200)), block);
+    // Every field can be taken away again.
+    for (name, value) in block.as_object().unwrap() {
+        for field in value.as_object().into_iter().flatten().map(|(field, _)| field) {
+            if ["provider", "enable"].contains(&field.as_str()) {
+                continue;
+            }
+            let reply = patched(bench, json!({name: {field: null}})).await;
+            assert_eq!(reply[name].get(field), None, "{name}.{field}");
+        }
+        assert_eq!(patched(bench, json!({name: null})).await.get(name), None);
+    }
+}
+
+#[tokio::test]
+async fn repositories_are_told_in_the_words_of_every_provider() {
+    let bench = bench().await;
+    let hosted = json!({
+        "repository": "acme/web", "deployCommits": true, "previewPullRequests": false, "pullRequestTemplate": true,
+        "deployPullRequest": 7, "paths": ["infra/**", "!infra/README.md"], "installationId": "42", "deployTags": true,
+        "tagFilters": ["v*", "!*-rc*"], "reviewStackLabels": ["review"],
+    });
+    comes_back(&bench, json!({"gitHub": hosted})).await;
+    for (provider, host) in [
+        ("github", "https://github.com/acme/web.git"),
+        ("gitlab", "https://gitlab.com/acme/web.git"),
+        ("bitbucket", "https://bitbucket.org/acme/web.git"),
+        ("azure_devops", "https://dev.azure.com/acme/web.git"),
+        ("custom", "acme/web"),
+    ] {
+        let mut block = hosted.clone();
+        block["provider"] = provider.into();
+        if provider != "github" {
+            // Only GitHub has review stacks by label: the others do not know the key.
+            let reply = stripped(bench.api.put(&path(), json!({"vcs": block})).await.expect(200));
+            assert_eq!(reply["vcs"].get("reviewStackLabels"), None);
+            block.as_object_mut().unwrap().remove("reviewStackLabels");
+        }
+        bench.api.put(&path(), json!({"vcs": block})).await.expect(200);
+        let created = bench.create(json!({"operation": "update"})).await;
+        let body = bench.api.get(&stack_path(&format!("/deployments/{created}"))).await.expect(200);
+        assert_eq!(body["configuration"]["source"]["git"]["repoURL"], host);
+        comes_back(&bench, json!({"vcs": block})).await;
+    }
+    // Both may stand side by side.
+    let both = json!({"gitHub": {"repository": "a/b"}, "vcs": {"provider": "github", "repository": "a/b"}});
+    comes_back(&bench, both).await;
+}
+
+#[tokio::test]
+async fn sources_of_all_kinds_are_kept() {
+    let bench = bench().await;
+    let auth = json!({"basicAuth": {"userName": "u", "password": "open"}});
+    for source in [
+        json!({"git": {"repoUrl": "https://example.com/r.git", "tag": "v1", "commit": "abc", "repoDir": "d", "gitAuth": auth}}),
+        json!({"hg": {"repoUrl": "https://example.com/hg", "revision": "abc", "repoDir": "d", "hgAuth": auth}}),
+        json!({"hg": {"repoUrl": "https://example.com/hg", "branch": "default"}}),
+        json!({"template": {"sourceUrl": "registry://templates/s/p/name@1.0.0", "gitAuth": auth}}),
+        json!({"template": {"sourceUrl": "https://github.com/acme/template"}}),
+    ] {
+        let settings = json!({"sourceContext": source});
+        assert_eq!(stripped(bench.api.put(&path(), settings.clone()).await.expect(200)), settings);
+        bench.create(json!({"operation": "update"})).await;
+    }
+    for version in 1..=5 {
+        bench.wait_status(version, "succeeded").await;
+    }
+    let caches = bench.api.put(&path(), json!({"cacheOptions": {}})).await.expect(200);
+    assert_eq!(caches["cacheOptions"], json!({"enable": false}));
+}
+
+#[tokio::test]
+async fn a_project_s_template_stands_in_for_the_stack_s() {
+    let bench = bench().await;
+    let url = "https://github.com/acme/template";
+    bench.simulator.set_project_template("acme", "web", Some(url)).unwrap();
+    // What a client sends for the read-only field counts for nothing.
+    let settings =
+        json!({"sourceContext": {"template": {"sourceUrl": "", "projectSourceUrl": "https://evil.example"}}});
+    let settings = patched(&bench, settings).await;
+    assert_eq!(settings["sourceContext"]["template"], json!({"sourceUrl": "", "projectSourceUrl": url}));
+    let id = bench.create(json!({"operation": "update"})).await;
+    let body = bench.api.get(&stack_path(&format!("/deployments/{id}"))).await.expect(200);
+    assert_eq!(body["configuration"]["source"], json!({"template": {"sourceUrl": url}}));
+    bench.simulator.set_project_template("acme", "web", None).unwrap();
+    bench.api.post(&path(), json!({"tag": "x"})).await.expect_error(400);
+}
+
+#[tokio::test]
+async fn roles_must_exist() {
+    let bench = bench_with(|builder| builder.speed(200.0).role("acme", "role-1", "Deployers")).await;
+    let role = |role: Value| json!({"operationContext": {"role": role}});
+    let settings = patched(&bench, role(json!({"id": "role-1"}))).await;
+    assert_eq!(settings["operationContext"]["role"], json!({"id": "role-1", "name": "Deployers"}));
+    bench.simulator.add_role("acme", "role-2", "Readers").unwrap();
+    let settings = patched(&bench, role(json!({"id": "role-2", "defaultIdentifier": "d"}))).await;
+    let expected = json!({"id": "role-2", "name": "Readers", "defaultIdentifier": "d"});
+    assert_eq!(settings["operationContext"]["role"], expected);
+    let mut request = role(json!({"id": "role-3"}));
+    request["operation"] = "update".into();
+    let message = bench.api.post(&stack_path("/deployments"), request).await.expect_error(400);
+    assert!(message.contains("invalid role id"), "{message}");
+    assert_eq!(
+        patched(&bench, role(json!({"id": null, "defaultIdentifier": null}))).await["operationContext"],
+        json!({})
+    );
+}
+
+#[tokio::test]
+async fn settings_need_a_subscription_and_a_stack_of_pulumi_s() {
+    let bench = bench().await;
+    bench.simulator.set_subscription("acme", Subscription::Team).unwrap();
+    for method in [Method::POST, Method::PUT] {
+        let message = bench.api.send(method, &path(), Some(json!({}))).await.expect_error(402);
+        assert!(message.contains("requires Team Growth subscription"), "{message}");
+    }
+    bench.simulator.set_subscription("acme", Subscription::TeamGrowth).unwrap();
+    bench.api.post(&path(), json!({})).await.expect(200);
+    bench.simulator.make_terraform_stack(STACK).unwrap();
+    for method in [Method::POST, Method::PUT] {
+        let message = bench.api.send(method, &path(), Some(json!({}))).await.expect_error(400);
+        assert!(message.contains("Terraform stacks"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn the_provider_is_known_by_its_header() {
+    let bench = bench().await;
+    let request = bench.api.request(Method::POST, &path()).header("X-Pulumi-Source", "provider").json(&json!({}));
+    assert_eq!(request.send().await.unwrap().json::<Value>().await.unwrap()["source"], "provider");
+    assert_eq!(bench.api.post(&path(), json!({})).await.expect(200)["source"], "api");
 }
 
 #[tokio::test]

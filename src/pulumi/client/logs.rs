@@ -1,0 +1,118 @@
+//! Logs of runs: as a whole, from token to token, or step by step.
+
+use std::time::Duration;
+
+use super::follow::{Feed, Follow};
+use super::routes::Route;
+use super::transport::Call;
+use super::{Client, Error};
+use crate::pulumi::governor::Permit;
+use crate::pulumi::stack::StackId;
+use crate::pulumi::wire::{LogLine, Logs, StepLogs};
+
+/// Which part of a step's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepLogQuery {
+    /// The job, counted from 0; so far there is one only.
+    pub job: u32,
+    /// The step. The API's page counts from 1, its `OpenAPI` document from 0.
+    pub step: u32,
+    /// The first line.
+    pub offset: u64,
+    /// How many lines: 1 to 499.
+    pub count: u32,
+}
+
+impl Client {
+    /// `GetLogs`: a run's log from the beginning, or from a token of an earlier answer on.
+    pub async fn logs(
+        &self,
+        permit: &mut Permit,
+        stack: &StackId,
+        id: &str,
+        token: Option<&str>,
+    ) -> Result<Logs, Error> {
+        let token = token.map(|token| (self.dialect().log_token(), token.to_owned()));
+        let call = Call {
+            query: token.into_iter().collect(),
+            ..Call::get("GetLogs", Route::deployment(stack, id).then(&["logs"]))
+        };
+        self.transport.fetch(permit, call).await
+    }
+
+    /// A run's whole log, while it is written and to its end. `pace` is the pause while there is nothing new.
+    #[must_use]
+    pub fn follow_logs(&self, stack: &StackId, id: &str, pace: Duration) -> Follow<RunLog> {
+        Follow::new(self.clone(), RunLog { stack: stack.clone(), id: id.to_owned() }, pace)
+    }
+
+    /// `GetStepLogs`: one step's log. There is none before the run has started.
+    pub async fn step_logs(
+        &self,
+        permit: &mut Permit,
+        stack: &StackId,
+        id: &str,
+        query: StepLogQuery,
+    ) -> Result<StepLogs, Error> {
+        let StepLogQuery { job, step, offset, count } = query;
+        let call = Call {
+            query: vec![
+                ("count", count.to_string()),
+                ("job", job.to_string()),
+                ("offset", offset.to_string()),
+                ("step", step.to_string()),
+            ],
+            ..Call::get("GetStepLogs", Route::deployment(stack, id).then(&["logs"]))
+        };
+        self.transport.fetch(permit, call).await
+    }
+
+    /// One step's log, from `query` on, part by part to where it ends now.
+    #[must_use]
+    pub fn step_log_pages(&self, stack: &StackId, id: &str, query: StepLogQuery) -> StepLogPages {
+        StepLogPages { client: self.clone(), stack: stack.clone(), id: id.to_owned(), query: Some(query) }
+    }
+}
+
+/// A run's log, as it is followed.
+#[derive(Clone, Debug)]
+pub struct RunLog {
+    stack: StackId,
+    id: String,
+}
+
+impl Feed for RunLog {
+    type Item = LogLine;
+
+    async fn part(
+        &self,
+        client: &Client,
+        permit: &mut Permit,
+        token: Option<&str>,
+    ) -> Result<(Vec<LogLine>, Option<String>), Error> {
+        let Logs { lines, next_token } = client.logs(permit, &self.stack, &self.id, token).await?;
+        Ok((lines, next_token))
+    }
+}
+
+/// One step's log, part by part.
+#[derive(Debug)]
+pub struct StepLogPages {
+    client: Client,
+    stack: StackId,
+    id: String,
+    /// None: all has been read.
+    query: Option<StepLogQuery>,
+}
+
+impl StepLogPages {
+    /// The next part, for one unit of the permit; `None` at the end. After an error the same part is asked for again.
+    pub async fn next(&mut self, permit: &mut Permit) -> Result<Option<StepLogs>, Error> {
+        let Some(query) = self.query else { return Ok(None) };
+        let part = self.client.step_logs(permit, &self.stack, &self.id, query).await?;
+        // An offset that does not grow would be asked for without end.
+        let further = part.next_offset.filter(|next| *next > query.offset);
+        self.query = further.map(|offset| StepLogQuery { offset, ..query });
+        Ok(Some(part))
+    }
+}

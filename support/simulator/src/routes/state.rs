@@ -1,0 +1,46 @@
+//! The state of stacks: taking it out, and opening the secrets in it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Call, Outcome};
+use crate::errors::ApiError;
+
+pub(super) fn export(call: &Call) -> Outcome {
+    let world = call.world();
+    let stack = &world.stacks[&call.stack(&world)?];
+    Ok(Answer::ok(&stack.exported(&world.url)))
+}
+
+pub(super) fn decrypt(call: &Call) -> Outcome {
+    let body = call.json()?;
+    let ciphertext = body["ciphertext"].as_str().ok_or_else(|| ApiError::bad_request("invalid base64 encoding"))?;
+    Ok(Answer::ok(&json!({"plaintext": opened(call, ciphertext)?})))
+}
+
+pub(super) fn batch_decrypt(call: &Call) -> Outcome {
+    let body = call.json()?;
+    let entries = body.as_object().ok_or_else(|| ApiError::bad_request("body must be a JSON object"))?;
+    if entries.keys().any(|name| name != "ciphertexts") {
+        return Err(ApiError::bad_request("only \"ciphertexts\" valid within request body"));
+    }
+    let ciphertexts = body["ciphertexts"].as_array();
+    let ciphertexts = ciphertexts.ok_or_else(|| ApiError::bad_request("ciphertexts was not an array"))?;
+    let mut plaintexts = Map::new();
+    for ciphertext in ciphertexts {
+        let ciphertext = ciphertext.as_str().ok_or_else(|| ApiError::bad_request("invalid base64 encoding"))?;
+        plaintexts.insert(ciphertext.to_owned(), opened(call, ciphertext)?.into());
+    }
+    Ok(Answer::ok(&json!({"plaintexts": Value::Object(plaintexts)})))
+}
+
+/// The plaintext in base64. What was sealed for another stack does not open.
+fn opened(call: &Call, ciphertext: &str) -> Result<String, ApiError> {
+    let world = call.world();
+    let stack = &world.stacks[&call.stack(&world)?];
+    let bytes = STANDARD.decode(ciphertext).map_err(|_| ApiError::bad_request("invalid base64 encoding"))?;
+    let plaintext = world.cipher.open_for(&stack.id, &bytes);
+    let plaintext = plaintext.ok_or_else(|| ApiError::bad_request("Message authentication failed"))?;
+    Ok(STANDARD.encode(plaintext))
+}
