@@ -145,6 +145,9 @@ pub struct ScheduleIntent {
 pub struct DriftStatus {
     /// Whether it found drift.
     pub detected: bool,
+    /// Whether it was repaired at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remediated: bool,
     /// Id of the drift run.
     pub run: String,
     /// Whether another one is under way.

@@ -242,6 +242,61 @@ async fn drift() {
 }
 
 #[tokio::test]
+async fn schedules() {
+    let story = story("schedules.yaml");
+    let world = world_for(&story).await;
+    let stack = world.stack("network/prod");
+    apply(&world, &story).await;
+    world.settings("network-prod", "Synced").await;
+    let there = world.simulator.schedules(&stack);
+    let told: Vec<_> = there
+        .iter()
+        .map(|it| (it["scheduleCron"].as_str().unwrap(), it["definition"]["request"]["operation"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("30 4 * * 1-5", "update"), ("0 * * * *", "detect-drift"), ("0 2 * * 0", "refresh")]);
+    assert_eq!(there.iter().map(|it| it["paused"] == true).collect::<Vec<_>>(), [false, false, true]);
+
+    // Somebody changes the network by hand: it is found and taken back.
+    world.simulator.set_drift(&stack, true).unwrap();
+    let id = there[1]["id"].as_str().unwrap();
+    world.simulator.fire_schedule(&stack, id).unwrap().unwrap();
+    eventually(LONG, "drift was found and repaired", async || {
+        let runs = world.simulator.deployments(&stack);
+        let steps: Vec<_> = runs.iter().flat_map(|run| run.steps.iter().map(|(name, _)| name.as_str())).collect();
+        if runs[0].status == "succeeded" && steps.ends_with(&["Drift detection", "Drift remediation"]) {
+            Ok(())
+        } else {
+            Err(runs)
+        }
+    })
+    .await;
+    let now = "reconcile.fluxcd.io/requestedAt=now";
+    world.kubectl(&["annotate", "sds", "network-prod", now], None).await;
+    eventually(SOON, "the drift is told", async || {
+        let described = world.kubectl(&["describe", "sds", "network-prod"], None).await;
+        if described.contains("DriftRemediated") { Ok(()) } else { Err(described) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ttl_stack() {
+    let (world, _) = played("ttl-stack.yaml").await;
+    let stack = world.stack("web/experiment");
+    assert_eq!(run(&world, "web/experiment").status, "succeeded");
+    let end = world.simulator.schedules(&stack).remove(0);
+    assert_eq!(end["scheduleOnce"], "2099-12-31 18:00:00.000");
+
+    // Its time has come.
+    world.simulator.fire_schedule(&stack, end["id"].as_str().unwrap()).unwrap().unwrap();
+    eventually(LONG, "the stack is destroyed and deleted", async || {
+        let runs = world.simulator.deployments(&stack);
+        if runs.is_empty() { Ok(()) } else { Err(runs) }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn queue() {
     let story = story("queue.yaml");
     let world = world_for(&story).await;

@@ -98,6 +98,8 @@ pub struct Read {
 pub struct DriftSeen {
     /// The latest detection.
     pub drift: wire::Drift,
+    /// Whether what it found was repaired at once, as far as it is known.
+    pub remediated: bool,
     /// The version of the deployment that looked, as far as it is known.
     pub version: Option<u64>,
     /// That deployment in the Pulumi console, as far as it is known.
@@ -303,7 +305,7 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
 
 /// A drift run that is under way has found nothing yet: what the one before it found stands until it has ended.
 fn drift(seen: Option<&DriftSeen>, known: Option<&DriftStatus>, now: Time) -> Option<DriftStatus> {
-    let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, version, url } = seen?;
+    let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, remediated, version, url } = seen?;
     if *in_progress {
         return known.map(|known| DriftStatus { in_progress: true, ..known.clone() });
     }
@@ -312,7 +314,7 @@ fn drift(seen: Option<&DriftSeen>, known: Option<&DriftStatus>, now: Time) -> Op
         Some(known) if known.run == run && known.detected == detected => {
             DriftStatus { in_progress: false, ..known.clone() }
         }
-        _ => DriftStatus { detected, run, in_progress: false, version, url, seen_at: now },
+        _ => DriftStatus { detected, remediated: *remediated, run, in_progress: false, version, url, seen_at: now },
     })
 }
 

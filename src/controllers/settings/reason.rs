@@ -31,6 +31,8 @@ pub enum Reason {
     CreateOutcomeUnknown,
     /// The latest drift detection found drift.
     DriftDetected,
+    /// The latest drift detection found drift, and repaired it.
+    DriftRemediated,
     /// The latest drift detection found none.
     NoDrift,
     /// It is being deleted and waits for its turn.

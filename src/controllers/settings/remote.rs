@@ -9,7 +9,7 @@ use crate::{
     pulumi::{
         self, Class, Permit, StackId,
         console::deployment_url,
-        wire::{Drift, Schedule},
+        wire::{Drift, Schedule, Status},
     },
 };
 
@@ -84,13 +84,16 @@ async fn seen(
 ) -> Result<DriftSeen, pulumi::Error> {
     let latest = drift.latest_run.as_deref().filter(|_| !drift.in_progress);
     let Some(run) = latest.filter(|latest| known.is_none_or(|known| known.run != *latest)) else {
-        return Ok(DriftSeen { drift, version: None, url: None });
+        return Ok(DriftSeen { drift, remediated: false, version: None, url: None });
     };
-    let version = match connection.client.drift_run(permit, stack, run).await {
-        Ok(run) => run.deployment_version,
-        Err(error) if error.is_gone() => None,
+    let (version, remediated) = match connection.client.drift_run(permit, stack, run).await {
+        Ok(run) => {
+            let remediated = run.remediate_update.is_some_and(|update| update.status == Status::Succeeded);
+            (run.deployment_version, remediated)
+        }
+        Err(error) if error.is_gone() => (None, false),
         Err(error) => return Err(error),
     };
     let url = version.and_then(|version| deployment_url(connection.client.backend(), stack, version));
-    Ok(DriftSeen { drift, version, url })
+    Ok(DriftSeen { drift, remediated, version, url })
 }

@@ -95,7 +95,10 @@ async fn kubectl_lists_them_with_what_people_look_for() {
     let status =
         json!({"name": "acme", "user": {"login": "robot"}, "paused": true, "conditions": ready("token-accepted")});
     patch_status::<Organization>(client, &server.namespace, status).await;
-    let status = json!({"stack": "acme/web/prod", "paused": false, "conditions": ready("in-sync")});
+    let mut status = json!({"stack": "acme/web/prod", "paused": false, "conditions": ready("in-sync")});
+    let mut drifted = ready("no-drift")[0].clone();
+    (drifted["type"], drifted["status"]) = (json!("Drifted"), json!("False"));
+    status["conditions"].as_array_mut().unwrap().push(drifted);
     patch_status::<StackDeploymentSettings>(client, &server.namespace, status).await;
     let run = json!({
         "request": {"number": 1, "digest": "d"}, "purpose": "Main", "attempt": 1, "nonce": "n", "operation": "update",
@@ -116,7 +119,11 @@ async fn kubectl_lists_them_with_what_people_look_for() {
             "NAME ORGANIZATION USER PAUSED READY REASON AGE BACKEND MESSAGE",
             "subject acme robot true True Done AGE https://api.pulumi.com token-accepted",
         ),
-        ("sds", "NAME STACK READY REASON PAUSED AGE MESSAGE", "subject acme/web/prod True Done false AGE in-sync"),
+        (
+            "sds",
+            "NAME STACK READY REASON PAUSED DRIFTED AGE MESSAGE",
+            "subject acme/web/prod True Done false False AGE in-sync",
+        ),
         (
             "pdep",
             "NAME OPERATION PHASE STEP VERSION AGE URL MESSAGE",

@@ -104,6 +104,7 @@ fn settings() -> StackDeploymentSettingsStatus {
         ],
         drift: Some(DriftStatus {
             detected: true,
+            remediated: true,
             run: text("run"),
             in_progress: true,
             version: Some(LARGE),
