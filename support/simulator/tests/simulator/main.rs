@@ -9,6 +9,7 @@
 
 mod auth;
 mod binary;
+mod cli;
 mod conformance;
 mod creating;
 mod drift;
@@ -23,6 +24,7 @@ mod queue;
 mod requests;
 mod runs;
 mod schedules;
+mod sdk;
 mod secrets;
 mod settings;
 mod stacks;
