@@ -5,6 +5,7 @@ mod deployments;
 mod drift;
 mod logs;
 mod organizations;
+mod preview;
 mod schedules;
 mod settings;
 mod stacks;
@@ -34,6 +35,12 @@ const fn route(name: &'static str, method: Method, path: &'static str, handler: 
 macro_rules! stack_path {
     ($rest:literal) => {
         concat!("/api/stacks/{organization}/{project}/{stack}", $rest)
+    };
+}
+
+macro_rules! preview_path {
+    ($rest:literal) => {
+        concat!("/api/preview/{organization}/{project}/{stack}", $rest)
     };
 }
 
@@ -101,13 +108,27 @@ pub(crate) static ROUTES: &[Route] = &[
     route("ListDriftRuns", Method::GET, stack_path!("/drift/runs"), drift::list),
     route("GetDriftRun", Method::GET, stack_path!("/drift/runs/{run}"), drift::get),
     route("GetDriftStatus", Method::GET, stack_path!("/drift/status"), drift::status),
+    route("PreviewGetSettings", Method::GET, preview_path!("/deployment/settings"), settings::get),
+    route("PreviewPatchSettings", Method::POST, preview_path!("/deployment/settings"), settings::patch),
+    route("PreviewDeleteSettings", Method::DELETE, preview_path!("/deployment/settings"), settings::delete),
+    route("PreviewCreateDeployment", Method::POST, preview_path!("/deployments"), preview::create),
+    route("PreviewListDeployments", Method::GET, preview_path!("/deployments"), preview::list),
+    route("PreviewGetDeployment", Method::GET, preview_path!("/deployments/{id}"), preview::get),
+    route(
+        "PreviewGetDeploymentByVersion",
+        Method::GET,
+        preview_path!("/deployments/version/{version}"),
+        preview::get_by_version,
+    ),
+    route("PreviewGetDeploymentLogs", Method::GET, preview_path!("/deployments/{id}/logs"), preview::get_logs),
+    route("PreviewCancelDeployment", Method::POST, preview_path!("/deployments/{id}/cancel"), deployments::cancel),
     route("ListOrganizationDeployments", Method::GET, organization_path!("/deployments"), organizations::deployments),
     route("PauseOrganization", Method::POST, organization_path!("/deployments/pause"), organizations::pause),
     route("ResumeOrganization", Method::POST, organization_path!("/deployments/resume"), organizations::resume),
     route("GetOrganizationMetadata", Method::GET, organization_path!("/deployments/metadata"), organizations::metadata),
 ];
 
-/// The names of all routes.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ROUTES.iter().map(|route| route.name)
+/// The routes: method, path, name.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    ROUTES.iter().map(|route| (route.method.as_str(), route.path, route.name))
 }

@@ -16,6 +16,7 @@ mod faults;
 mod listing;
 mod load;
 mod logs;
+mod preview;
 mod queue;
 mod requests;
 mod runs;
