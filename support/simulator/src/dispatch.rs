@@ -163,8 +163,10 @@ fn apply(
     let Some(route) = route else {
         return Answer::text(StatusCode::NOT_FOUND, "404 page not found\n");
     };
-    let Some(access) = access(shared, &parts.headers) else {
-        return ApiError::unauthorized().into();
+    let access = match access(shared, &parts.headers) {
+        Some(access) => access,
+        None if route.is_open => Access::new(""),
+        None => return ApiError::unauthorized().into(),
     };
     let Ok(Query(query)) = Query::try_from_uri(&parts.uri) else {
         return ApiError::bad_request("Invalid query parameter").into();

@@ -174,8 +174,8 @@ fn listed(world: &World, deployment: &Deployment, now: Timestamp) -> Value {
     body["jobs"] = jobs.into();
     body["updates"] = updates_of(deployment, stack).map(nested_update).collect();
     let pool = settings::agent_pool(&deployment.settings);
-    if let Some((id, name)) = pool.and_then(|id| organization.agent_pools.get_key_value(id)) {
-        body["agentPool"] = json!({"id": id, "name": name});
+    if let Some((id, pool)) = pool.and_then(|id| organization.agent_pools.get_key_value(id)) {
+        body["agentPool"] = json!({"id": id, "name": pool.name});
     }
     body
 }

@@ -1,5 +1,7 @@
 //! The routes of the API: one table, one module per group of resources.
 
+mod agent_pools;
+mod agents;
 mod call;
 mod deployments;
 mod drift;
@@ -26,10 +28,16 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) handler: fn(&Call) -> Outcome,
+    /// Whether it answers callers without a token too.
+    pub(crate) is_open: bool,
 }
 
 const fn route(name: &'static str, method: Method, path: &'static str, handler: fn(&Call) -> Outcome) -> Route {
-    Route { name, method, path, handler }
+    Route { name, method, path, handler, is_open: false }
+}
+
+const fn open(name: &'static str, method: Method, path: &'static str, handler: fn(&Call) -> Outcome) -> Route {
+    Route { name, method, path, handler, is_open: true }
 }
 
 macro_rules! stack_path {
@@ -122,6 +130,15 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     route("PreviewGetDeploymentLogs", Method::GET, preview_path!("/deployments/{id}/logs"), preview::get_logs),
     route("PreviewCancelDeployment", Method::POST, preview_path!("/deployments/{id}/cancel"), deployments::cancel),
+    route("ListAgentPools", Method::GET, organization_path!("/agent-pools"), agent_pools::list),
+    route("CreateAgentPool", Method::POST, organization_path!("/agent-pools"), agent_pools::create),
+    route("GetAgentPool", Method::GET, organization_path!("/agent-pools/{pool}"), agent_pools::get),
+    route("UpdateAgentPool", Method::PATCH, organization_path!("/agent-pools/{pool}"), agent_pools::patch),
+    route("DeleteAgentPool", Method::DELETE, organization_path!("/agent-pools/{pool}"), agent_pools::delete),
+    // Not for users: the agents have tokens of their own.
+    open("PollForDeployment", Method::GET, "/api/deployments/poll", agents::poll),
+    open("DownloadExecutor", Method::GET, "/api/deployments/executor", agents::executor),
+    open("GetDeploymentStatus", Method::GET, "/api/deployments/{id}/status", agents::status),
     route("ListOrganizationDeployments", Method::GET, organization_path!("/deployments"), organizations::deployments),
     route("PauseOrganization", Method::POST, organization_path!("/deployments/pause"), organizations::pause),
     route("ResumeOrganization", Method::POST, organization_path!("/deployments/resume"), organizations::resume),

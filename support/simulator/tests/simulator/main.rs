@@ -7,6 +7,7 @@
     reason = "helpers of tests may fail like the tests themselves"
 )]
 
+mod agents;
 mod auth;
 mod binary;
 mod conformance;
