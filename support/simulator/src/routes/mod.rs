@@ -12,6 +12,7 @@ mod schedules;
 mod settings;
 mod stacks;
 mod time;
+mod usage;
 mod user;
 
 use axum::http::Method;
@@ -130,6 +131,8 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     route("PreviewGetDeploymentLogs", Method::GET, preview_path!("/deployments/{id}/logs"), preview::get_logs),
     route("PreviewCancelDeployment", Method::POST, preview_path!("/deployments/{id}/cancel"), deployments::cancel),
+    route("GetUsageSummary", Method::GET, organization_path!("/deployments/summary"), usage::summary),
+    route("GetUsageReport", Method::GET, organization_path!("/deployments/usagereport"), usage::report),
     route("ListAgentPools", Method::GET, organization_path!("/agent-pools"), agent_pools::list),
     route("CreateAgentPool", Method::POST, organization_path!("/agent-pools"), agent_pools::create),
     route("GetAgentPool", Method::GET, organization_path!("/agent-pools/{pool}"), agent_pools::get),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Run, plan};
+use crate::settings;
 use crate::world::deployment::Status;
 use crate::world::stack::{Hold, Update};
 use crate::world::{DeploymentKey, Event, StackKey, World};
@@ -81,10 +82,14 @@ impl World {
         };
         let step = &run.steps[run.current];
         let (failed, is_pulumi) = (step.fails, step.pulumi.is_some());
+        let fills_cache = !failed && step.name == plan::DEPENDENCIES;
         run.leave(at, failed);
         let is_last = run.current + 1 == run.steps.len();
         if is_pulumi {
             self.end_update(key, at, !failed);
+        }
+        if fills_cache {
+            self.fill_cache(key);
         }
         if failed {
             self.finish(key, Status::Failed, at);
@@ -95,6 +100,13 @@ impl World {
                 run.current += 1;
             }
             self.enter_step(key, at);
+        }
+    }
+
+    fn fill_cache(&mut self, key: DeploymentKey) {
+        let deployment = self.deployments.get(&key).filter(|deployment| settings::caches(&deployment.settings));
+        if let Some(stack) = deployment.and_then(|deployment| self.stacks.get_mut(&deployment.stack)) {
+            stack.has_cache = true;
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Stack {
     pub(crate) updates: Vec<Update>,
     /// How many resources the stack has.
     pub(crate) resources: u64,
+    /// Runs with caching have left their dependencies behind for the next.
+    pub(crate) has_cache: bool,
     pub(crate) schedules: BTreeMap<ScheduleKey, Schedule>,
     pub(crate) drift: Drift,
 }
@@ -74,6 +76,7 @@ impl Stack {
             active: None,
             updates: Vec::new(),
             resources: 0,
+            has_cache: false,
             schedules: BTreeMap::new(),
             drift: Drift::default(),
         }

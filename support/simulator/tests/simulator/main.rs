@@ -26,3 +26,4 @@ mod secrets;
 mod settings;
 mod stacks;
 mod support;
+mod usage;
