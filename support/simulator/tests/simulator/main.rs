@@ -7,6 +7,7 @@
     reason = "helpers of tests may fail like the tests themselves"
 )]
 
+mod agents;
 mod auth;
 mod binary;
 mod cli;
@@ -20,6 +21,7 @@ mod listing;
 mod load;
 mod logs;
 mod organizations;
+mod preview;
 mod queue;
 mod requests;
 mod runs;
@@ -33,3 +35,4 @@ mod support;
 mod tags;
 mod tokens;
 mod updates;
+mod usage;
