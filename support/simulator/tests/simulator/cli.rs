@@ -4,11 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use pulumi_cloud_simulator::{Allowance, OidcIssuer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Bench, STACK, bench, stack_path};
+use crate::support::{Bench, STACK, UNSIGNED_TOKEN, bench, stack_path, unsigned_issuer};
 
 struct Cli {
     program: PathBuf,
@@ -132,14 +131,11 @@ async fn it_exchanges_tokens() {
     let Some(cli) = Cli::find(&bench, None) else {
         return;
     };
-    let issuer = OidcIssuer::new("https://i").allow("s", Allowance::Organization { admin: false });
-    // {"alg":"none"} . {"iss":"https://i","sub":"s","aud":"urn:pulumi:org:acme","exp":99999999999}
-    let token = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2kiLCJzdWIiOiJzIiwiYXVkIjoidXJuOnB1bHVtaTpvcmc6YWNtZSIsImV4cCI6OTk5OTk5OTk5OTl9.";
-    let login = ["login", &cli.url, "--oidc-token", token, "--oidc-org", "acme"];
+    let login = ["login", &cli.url, "--oidc-token", UNSIGNED_TOKEN, "--oidc-org", "acme"];
     let refused = cli.run(&login);
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("does not trust issuer"));
-    bench.simulator.trust_issuer("acme", issuer).unwrap();
+    bench.simulator.trust_issuer("acme", unsigned_issuer()).unwrap();
     cli.ok(&login);
     assert!(cli.ok(&["whoami", "--verbose"]).contains("Token type: organization: acme"));
     cli.on_stack(&["stack", "tag", "ls"]);

@@ -1,6 +1,7 @@
 """Drives a simulator with the service's official Python SDK.
 
-Arguments: the simulator's URL, a token, and an organization, in which the script makes what it needs. It ends with
+Arguments: the simulator's URL, a token, an organization, in which the script makes what it needs, and an ID token that
+the organization trusts. It ends with
 status 0 and the line "done", or with the traceback of what was not as it should be.
 """
 
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from urllib.error import HTTPError
 
 from pulumi_cloud_sdk.api_client import ApiClient
-from pulumi_cloud_sdk.apis import DeploymentsApi, MiscellaneousApi, OrganizationsApi, StacksApi, UsersApi
+from pulumi_cloud_sdk.apis import DeploymentsApi, MiscellaneousApi, OrganizationsApi, StacksApi, UsersApi, WorkflowsApi
 from pulumi_cloud_sdk.configuration import Configuration
 from pulumi_cloud_sdk.models import (
     AppBatchDecryptRequest,
@@ -21,6 +22,7 @@ from pulumi_cloud_sdk.models import (
     CacheOptionsRequest,
     CreateDeploymentRequest,
     CreateOrgAccessTokenRequest,
+    CreateOrgAgentPoolRequest,
     CreateScheduledDeploymentRequest,
     CreateScheduledDriftDeploymentRequest,
     CreateScheduledTTLDeploymentRequest,
@@ -34,9 +36,10 @@ from pulumi_cloud_sdk.models import (
     SecretValue,
     SourceContextGitRequest,
     SourceContextRequest,
+    UpdateOrganizationRequest,
 )
 
-URL, TOKEN, ORGANIZATION = sys.argv[1:]
+URL, TOKEN, ORGANIZATION, ID_TOKEN = sys.argv[1:]
 PLACE = (ORGANIZATION, "sdk", "prod")
 DEADLINE = time.monotonic() + 60
 
@@ -103,10 +106,45 @@ def surroundings():
     stacks.delete_stack_tag(*PLACE, "team")
     refused(404, stacks.delete_stack_tag, *PLACE, "team")
     refused(404, stacks.get_stack, ORGANIZATION, "sdk", "none")
+    names = [listed.stack_name for listed in UsersApi(client).list_user_stacks(project="sdk").stacks]
+    assert names == ["prod"]
     organizations = OrganizationsApi(client)
+    assert organizations.get_organization(ORGANIZATION).github_login == ORGANIZATION
+    changed = organizations.update_organization_settings(ORGANIZATION, UpdateOrganizationRequest())
+    assert changed.user_role == "admin" and changed.features.deploy_enabled
     request = CreateOrgAccessTokenRequest(name="ci", description="", admin=False, expires=0)
     assert organizations.create_org_token(ORGANIZATION, request).token_value
     assert [token.name for token in organizations.list_org_tokens(ORGANIZATION).tokens] == ["ci"]
+
+
+def an_exchange():
+    request = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": f"urn:pulumi:org:{ORGANIZATION}",
+        "subject_token": ID_TOKEN,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "requested_token_type": "urn:pulumi:token-type:access_token:organization",
+    }
+    anybody = Configuration()
+    anybody.host = URL
+    refused(401, UsersApi(ApiClient(anybody)).get_current_user)
+    given = MiscellaneousApi(ApiClient(anybody)).token(request)
+    assert given.expires_in > 0
+    anybody.access_token = given.access_token
+    user = UsersApi(ApiClient(anybody)).get_current_user()
+    assert user.token_info.organization == ORGANIZATION
+    refused(400, MiscellaneousApi(client).token, request | {"subject_token": "nonsense"})
+
+
+def agent_pools():
+    workflows = WorkflowsApi(client)
+    request = CreateOrgAgentPoolRequest(name="mine", description="d")
+    made = workflows.create_org_agent_pool(ORGANIZATION, request)
+    assert made.token_value
+    assert workflows.get_agent_pool(ORGANIZATION, made.id).name == "mine"
+    assert [pool.id for pool in workflows.list_org_agent_pool(ORGANIZATION).agent_pools] == [made.id]
+    workflows.delete_org_agent_pool(ORGANIZATION, made.id)
+    refused(404, workflows.get_agent_pool, ORGANIZATION, made.id)
 
 
 def the_settings():
@@ -180,6 +218,12 @@ def the_queue():
     assert [item.version for item in listed.deployments] == [1]
     assert listed.deployments[0].updates[0].result == "succeeded"
     refused(400, deployments.list_stack_deployments_handler_v2, *PLACE, None, 1, 101)
+    deployments.pause_org_deployments(ORGANIZATION)
+    assert deployments.stack_deployments_metadata(*PLACE).organization_paused
+    deployments.resume_org_deployments(ORGANIZATION)
+    assert deployments.get_deploy_usage_report(ORGANIZATION) is not None
+    assert deployments.get_usage_summary_deploy_compute(ORGANIZATION, "daily", 7).summary is not None
+    deployments.clear_project_cache(*PLACE)
     counts = deployments.org_deployments_metadata(ORGANIZATION).deployment_counts
     assert counts.succeeded == 1
 
@@ -259,7 +303,7 @@ def the_end():
     refused(404, stacks.get_stack, *PLACE)
 
 
-for part in (surroundings, the_settings, a_run, the_queue, schedules, drift, outputs, the_end):
+for part in (surroundings, an_exchange, agent_pools, the_settings, a_run, the_queue, schedules, drift, outputs, the_end):
     part()
     print(part.__name__, flush=True)
 print("done")

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support::bench;
+use crate::support::{UNSIGNED_TOKEN, bench, unsigned_issuer};
 
 const PACKAGE: &str = "pulumi-cloud-sdk";
 const VERSION: &str = "2026.10.26.post1126";
@@ -79,8 +79,9 @@ async fn the_official_sdk_takes_it_for_the_service() {
         }
     };
     let bench = bench().await;
+    bench.simulator.trust_issuer("acme", unsigned_issuer()).unwrap();
     let mut script = Command::new(python);
-    script.arg(SCRIPT).args([&bench.simulator.url(), "t", "acme"]);
+    script.arg(SCRIPT).args([&bench.simulator.url(), "t", "acme", UNSIGNED_TOKEN]);
     script.env("NO_PROXY", "*").env("PYTHONDONTWRITEBYTECODE", "1");
     let printed = run(&mut script).unwrap_or_else(|error| panic!("{error}"));
     assert!(printed.ends_with("done\n"), "{printed}");
