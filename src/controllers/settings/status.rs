@@ -102,7 +102,7 @@ fn set_drifted(conditions: &mut Vec<Condition>, drift: Option<&DriftStatus>, gen
     };
     let (status, reason, what) = if drift.detected && !drift.remediated {
         (ConditionStatus::True, Reason::DriftDetected, "the stack has drifted from its state")
-    } else if drift.detected {
+    } else if drift.remediated {
         (ConditionStatus::False, Reason::DriftRemediated, "the stack had drifted from its state and was repaired")
     } else {
         (ConditionStatus::False, Reason::NoDrift, "the stack is as its state says")
