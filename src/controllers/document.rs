@@ -162,6 +162,24 @@ mod tests {
     }
 
     #[test]
+    fn other_sources_and_integrations_have_the_names_of_the_wire() {
+        let written = json!({
+            "tag": "web",
+            "sourceContext": {
+                "hg": {"repoUrl": "https://hg.example.com/r", "revision": "c0ffee", "hgAuth": {}},
+                "template": {"sourceUrl": "registry://templates/a/b/c"},
+            },
+            "operationContext": {"role": {"id": "r", "name": "n", "defaultIdentifier": "d"}},
+            "gitHub": {
+                "deployPullRequest": 7, "deployTags": true, "tagFilters": ["v*"], "installationId": "4711",
+                "reviewStackLabels": ["review"],
+            },
+            "vcs": {"provider": "azure_devops", "repository": "p/r", "deployPullRequest": 0},
+        });
+        assert_eq!(without_secrets(&wire(&document(written.clone()), &Values::new())), written);
+    }
+
+    #[test]
     fn references_are_found_and_filled_in() {
         let document = document(json!({
             "executorContext": {"executorImage": {"reference": "r.example.com/i", "credentials": {"username": "u", "password": {"secretKeyRef": {"name": "registry", "key": "token"}}}}},
@@ -194,6 +212,23 @@ mod tests {
                 "sourceContext": {"git": {"gitAuth": {"sshAuth": {"sshPrivateKey": {"secret": "git/ssh-privatekey"}}}}},
                 "operationContext": {"environmentVariables": {"S": {"secret": "db/password"}, "C": "gold"}},
             })
+        );
+    }
+
+    #[test]
+    fn every_kind_of_source_takes_its_credentials_from_secrets() {
+        let auth = json!({
+            "sshAuth": {"sshPrivateKey": {"secretKeyRef": {"name": "s"}}, "password": {"secretKeyRef": {"name": "s"}}},
+        });
+        let document = document(json!({"sourceContext": {
+            "git": {"gitAuth": auth}, "hg": {"hgAuth": auth}, "template": {"gitAuth": auth},
+        }}));
+        let secret = FoundValue::Secret(SecretValue::new(SecretString::from("v"), "f".into()));
+        let values = references(&document).into_iter().map(|reference| (reference, secret.clone())).collect();
+        let sent = json!({"sshAuth": {"sshPrivateKey": {"secret": "f"}, "password": {"secret": "f"}}});
+        assert_eq!(
+            without_secrets(&wire(&document, &values)),
+            json!({"sourceContext": {"git": {"gitAuth": sent}, "hg": {"hgAuth": sent}, "template": {"gitAuth": sent}}})
         );
     }
 

@@ -114,18 +114,18 @@ fn take(
     let Some(object) = found.get(&(*kind, name.clone())) else {
         return Err(format!("{kind:?} {namespace}/{name} does not exist; create it, and this goes on by itself"));
     };
+    let keys = || object.data.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let typed = matches!(object.type_.as_deref(), Some("kubernetes.io/ssh-auth" | "kubernetes.io/basic-auth"));
     let Some(key) = key.as_deref().or(standard_key.filter(|_| typed)) else {
         return Err(format!(
-            "{kind:?} {namespace}/{name} has no type with a standard key for this use; write secretKeyRef: {{name: {name}, key: …}}"
+            "{kind:?} {namespace}/{name} is of type {}, which has no standard key for this use; \
+             write which key: secretKeyRef: {{name: {name}, key: …}} (it has: {})",
+            object.type_.as_deref().unwrap_or("Opaque"),
+            keys()
         ));
     };
     object.data.get(key).cloned().ok_or_else(|| {
-        let keys: Vec<&str> = object.data.keys().map(String::as_str).collect();
-        format!(
-            "{kind:?} {namespace}/{name} has no key `{key}` (it has: {}); add the key, or name another one",
-            keys.join(", ")
-        )
+        format!("{kind:?} {namespace}/{name} has no key `{key}` (it has: {}); add the key, or name another one", keys())
     })
 }
 

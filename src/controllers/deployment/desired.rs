@@ -4,7 +4,7 @@ use crate::{
     api::{DeploymentSpec, names::NONCE_VARIABLE_PREFIX},
     controllers::{
         document::{Values, wire},
-        one_of::spell_out,
+        one_of::{spell_out, unset_empty},
     },
     pulumi::Node,
 };
@@ -15,11 +15,13 @@ pub fn body(spec: &DeploymentSpec, values: &Values, role_id: Option<&str>) -> No
     let mut body = spec.settings.as_ref().map_or_else(Node::object, |settings| wire(settings, values));
     if spec.inherit_settings {
         spell_out(&mut body);
+    } else {
+        unset_empty(&mut body);
     }
     body.insert(&["operation"], spec.operation.as_str());
     body.insert(&["inheritSettings"], spec.inherit_settings);
     if let Some(role_id) = role_id {
-        body.insert(&["operationContext", "role", "id"], role_id);
+        body.insert(&["operationContext", "role"], Node::from_iter([("id", role_id)]));
     }
     body
 }
@@ -48,7 +50,7 @@ mod tests {
             "settingsRef": {"name": "web"},
             "operation": "detect-drift",
             "inheritSettings": false,
-            "settings": {"operationContext": {"environmentVariables": [{"name": "RELEASE", "value": "42"}], "role": {"id": "mine"}}},
+            "settings": {"operationContext": {"environmentVariables": [{"name": "RELEASE", "value": "42"}], "role": {"id": "mine", "name": "admin"}}},
         }))
         .unwrap();
         let mut body = body(&spec, &Values::new(), Some("forced"));

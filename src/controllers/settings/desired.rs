@@ -23,7 +23,7 @@ pub struct Desired {
 pub fn desired(settings: &SettingsDocument, values: &Values, role_id: Option<&str>, key: &InstallKey) -> Desired {
     let mut document = wire(settings, values);
     if let Some(role_id) = role_id {
-        document.insert(&["operationContext", "role", "id"], role_id);
+        document.insert(&["operationContext", "role"], Node::from_iter([("id", role_id)]));
     }
     let digest = key.digest(&without_secrets(&document));
     Desired { document, digest }

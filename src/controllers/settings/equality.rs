@@ -1,7 +1,7 @@
 //! When two values of deployment settings mean the same. Pure.
 //!
 //! The service normalizes what it is given: branches get `refs/heads/`, durations Go's form, an image without
-//! credentials becomes a plain string; and absent, `false`, `""`, `[]` and `{}` all mean "not set".
+//! credentials becomes a plain string; and absent, `false`, `0`, `""`, `[]` and `{}` all mean "not set".
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,29 @@ const MAP: &str = "environmentvariables";
 
 /// The object that is compared and sent as one value, because its form depends on its content.
 const IMAGE: &str = "executorimage";
+
+/// What a read shows and no write takes: where the stack's project has its template from.
+const READ_ONLY: &[&str] = &["sourcecontext", "template", "projectsourceurl"];
+
+/// What the service fills in by itself where it knows the role's id.
+const DERIVED: [&[&str]; 2] =
+    [&["operationcontext", "role", "name"], &["operationcontext", "role", "defaultidentifier"]];
+
+/// The fields that an object can't be without, by the ends of their paths: the rest of it goes with them.
+const ANCHORS: [[&str; 2]; 12] = [
+    ["vcs", "provider"],
+    ["template", "sourceurl"],
+    ["sshauth", "sshprivatekey"],
+    ["basicauth", "username"],
+    ["basicauth", "password"],
+    ["role", "id"],
+    ["aws", "rolearn"],
+    ["aws", "sessionname"],
+    ["gcp", "projectid"],
+    ["gcp", "workloadpoolid"],
+    ["gcp", "providerid"],
+    ["gcp", "serviceaccount"],
+];
 
 /// How a declared value compares with a remote one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +99,7 @@ pub fn remote_leaves(document: &Value) -> Leaves<Value> {
                     descend(value, &extend(path, unify(path, key)), &extend(spelling, key.clone()), leaves);
                 }
             }
-            value if is_unset(value) => {}
+            value if is_unset(value) || is(path, READ_ONLY) => {}
             value => {
                 leaves.insert(path.clone(), Leaf { spelling: spelling.clone(), value: value.clone() });
             }
@@ -106,14 +129,13 @@ pub fn pointer(path: &[String]) -> String {
 /// Compares a declared value with what is there.
 #[must_use]
 pub fn compare(path: &[String], declared: &Node, remote: Option<&Value>) -> Comparison {
-    let field = field(path);
     match (declared, remote) {
         (declared, None) if is_empty(declared) => Comparison::Equal,
-        (_, Some(remote)) if field == IMAGE => compare_images(declared, remote),
+        (_, Some(remote)) if field(path) == IMAGE => compare_images(declared, remote),
         (Node::Secret(_) | Node::String(_), Some(remote)) if is_masked(remote) => Comparison::Masked,
         (_, None) | (Node::Secret(_), Some(_)) => Comparison::Differs,
         (declared, Some(remote)) => {
-            if normal(field, &digest::without_secrets(declared)) == normal(field, remote) {
+            if normal(path, &digest::without_secrets(declared)) == normal(path, remote) {
                 Comparison::Equal
             } else {
                 Comparison::Differs
@@ -142,11 +164,10 @@ pub fn remote_digest(document: &Value) -> String {
     let fields: Map<String, Value> = remote_leaves(document)
         .into_iter()
         .map(|(path, leaf)| {
-            let field = field(&path);
             let value = if is_masked(&leaf.value) {
                 Value::from("[secret]")
             } else {
-                normal(field, &without_ciphertext(&leaf.value))
+                normal(&path, &without_ciphertext(&leaf.value))
             };
             (pointer(&path), value)
         })
@@ -163,7 +184,8 @@ pub fn is_empty(node: &Node) -> bool {
         Node::String(text) => text.is_empty(),
         Node::Array(items) => items.is_empty(),
         Node::Object(fields) => fields.values().all(is_empty),
-        Node::Integer(_) | Node::Secret(_) => false,
+        Node::Integer(number) => *number == 0,
+        Node::Secret(_) => false,
     }
 }
 
@@ -175,7 +197,8 @@ pub fn is_unset(value: &Value) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.values().all(is_unset),
-        Value::Bool(true) | Value::Number(_) => false,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::Bool(true) => false,
     }
 }
 
@@ -198,17 +221,18 @@ fn without_ciphertext(value: &Value) -> Value {
     }
 }
 
-fn normal(field: &str, value: &Value) -> Value {
+fn normal(path: &[String], value: &Value) -> Value {
+    let parent = field(&path[..path.len().saturating_sub(1)]);
     match value {
-        Value::String(text) => Value::String(match field {
-            "branch" => text.strip_prefix("refs/heads/").unwrap_or(text).to_owned(),
-            "tag" => text.strip_prefix("refs/tags/").unwrap_or(text).to_owned(),
-            "duration" | "tokenlifetime" => {
+        Value::String(text) => Value::String(match (parent, field(path)) {
+            ("git" | "hg", "branch") => text.strip_prefix("refs/heads/").unwrap_or(text).to_owned(),
+            ("git", "tag") => text.strip_prefix("refs/tags/").unwrap_or(text).to_owned(),
+            ("aws", "duration") | ("gcp", "tokenlifetime") => {
                 go_duration(text).map_or_else(|| text.clone(), |milliseconds| format!("{milliseconds}ms"))
             }
             _ => text.clone(),
         }),
-        Value::Object(fields) if field == IMAGE && fields.keys().all(|key| key == "reference") => {
+        Value::Object(fields) if field(path) == IMAGE && fields.keys().all(|key| key == "reference") => {
             fields.get("reference").cloned().unwrap_or_default()
         }
         other => other.clone(),
@@ -227,6 +251,23 @@ fn go_duration(text: &str) -> Option<u128> {
     }
 }
 
+/// Whether the service fills this field in by itself.
+#[must_use]
+pub fn is_derived(path: &[String]) -> bool {
+    DERIVED.iter().any(|derived| is(path, derived))
+}
+
+/// Whether the object that this field is in can't be without it.
+#[must_use]
+pub fn is_anchor(path: &[String]) -> bool {
+    let parent = field(&path[..path.len().saturating_sub(1)]);
+    ANCHORS.contains(&[parent, field(path)])
+}
+
+fn is(path: &[String], place: &[&str]) -> bool {
+    path.iter().map(String::as_str).eq(place.iter().copied())
+}
+
 fn is_atomic(path: &[String]) -> bool {
     field(path) == IMAGE
 }
@@ -240,7 +281,9 @@ fn field(path: &[String]) -> &str {
     }
 }
 
-fn unify(parent: &[String], key: &str) -> String {
+/// A key as it counts at its place.
+#[must_use]
+pub fn unify(parent: &[String], key: &str) -> String {
     if parent.last().is_some_and(|parent| parent == MAP) { key.to_owned() } else { key.to_lowercase() }
 }
 
@@ -269,22 +312,29 @@ mod tests {
     }
 
     #[rstest]
-    #[case("branch", json!("main"), json!("refs/heads/main"), Comparison::Equal)]
-    #[case("branch", json!("main"), json!("refs/heads/dev"), Comparison::Differs)]
-    #[case("duration", json!("1h"), json!("1h0m0s"), Comparison::Equal)]
-    #[case("duration", json!("90m"), json!("1h30m0s"), Comparison::Equal)]
+    #[case("git/branch", json!("main"), json!("refs/heads/main"), Comparison::Equal)]
+    #[case("git/branch", json!("main"), json!("refs/heads/dev"), Comparison::Differs)]
+    #[case("hg/branch", json!("default"), json!("refs/heads/default"), Comparison::Equal)]
+    #[case("git/tag", json!("v1"), json!("refs/tags/v1"), Comparison::Equal)]
+    #[case("tag", json!("v1"), json!("refs/tags/v1"), Comparison::Differs)]
+    #[case("aws/duration", json!("1h"), json!("1h0m0s"), Comparison::Equal)]
+    #[case("gcp/tokenlifetime", json!("90m"), json!("1h30m0s"), Comparison::Equal)]
+    #[case("vcs/deploypullrequest", json!(7), json!(7), Comparison::Equal)]
+    #[case("vcs/deploypullrequest", json!(7), json!(8), Comparison::Differs)]
     #[case("executorimage", json!("i:1"), json!({"reference": "i:1", "isDefault": false}), Comparison::Equal)]
     #[case("executorimage", json!("i:1"), json!({"reference": "i:1", "credentials": {"username": "u", "password": {"secret": "[secret]"}}}), Comparison::Differs)]
     #[case("x", json!(["a", "b"]), json!(["a", "b"]), Comparison::Equal)]
     #[case("x", json!(["a", "b"]), json!(["b", "a"]), Comparison::Differs)]
     #[case("x", json!("plain"), json!({"secret": "[secret]", "ciphertext": "AA"}), Comparison::Masked)]
     #[case("x", json!(true), json!(true), Comparison::Equal)]
-    fn meanings(#[case] field: &str, #[case] declared: Value, #[case] remote: Value, #[case] expected: Comparison) {
-        assert_eq!(compare(&[field.to_owned()], &node(&declared), Some(&remote)), expected);
+    fn meanings(#[case] path: &str, #[case] declared: Value, #[case] remote: Value, #[case] expected: Comparison) {
+        let path: Path = path.split('/').map(ToOwned::to_owned).collect();
+        assert_eq!(compare(&path, &node(&declared), Some(&remote)), expected);
     }
 
     #[rstest]
     #[case(json!(false))]
+    #[case(json!(0))]
     #[case(json!(""))]
     #[case(json!([]))]
     #[case(json!({}))]
@@ -313,9 +363,9 @@ mod tests {
 
     #[test]
     fn the_remote_digest_ignores_what_differs_at_every_read() {
-        let one = json!({"a": {"secret": "[secret]", "ciphertext": "AA"}, "branch": "main", "off": false});
-        let other = json!({"a": {"secret": "[secret]", "ciphertext": "BB"}, "branch": "refs/heads/main"});
+        let one = json!({"a": {"secret": "[secret]", "ciphertext": "AA"}, "git": {"branch": "main"}, "off": false});
+        let other = json!({"a": {"secret": "[secret]", "ciphertext": "BB"}, "git": {"branch": "refs/heads/main"}});
         assert_eq!(remote_digest(&one), remote_digest(&other));
-        assert_ne!(remote_digest(&one), remote_digest(&json!({"branch": "main"})));
+        assert_ne!(remote_digest(&one), remote_digest(&json!({"git": {"branch": "main"}})));
     }
 }

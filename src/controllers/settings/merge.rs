@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::equality::{
-    Comparison, Leaves, Path, compare, declared_leaves, is_empty, path_of_pointer, pointer, remote_leaves,
+    Comparison, Leaves, Path, compare, declared_leaves, is_anchor, is_derived, is_empty, path_of_pointer, pointer,
+    remote_leaves, unify,
 };
 use crate::{
     api::settings::{AppliedField, Unmanaged},
@@ -50,7 +51,7 @@ impl Merge<'_> {
     #[must_use]
     pub fn run(&self, key: &InstallKey) -> Merged {
         let declared = declared_leaves(self.declared);
-        let remote = remote_leaves(self.remote);
+        let mut remote = remote_leaves(self.remote);
         let digests: BTreeMap<Path, Option<&str>> =
             self.last_applied.iter().map(|field| (path_of_pointer(&field.path), field.digest.as_deref())).collect();
         let applied: Vec<AppliedField> = declared
@@ -61,6 +62,12 @@ impl Merge<'_> {
                 digest: Some(key.mac(canonical(&without_secrets(&leaf.value)).as_bytes())),
             })
             .collect();
+        // What follows from a field is nobody's own, and goes with it.
+        remote.retain(|path, _| {
+            !is_derived(path)
+                || declared.get(path).is_some_and(|leaf| !is_empty(&leaf.value))
+                || digests.contains_key(path)
+        });
         let current: BTreeMap<Path, &str> =
             applied.iter().filter_map(|field| Some((path_of_pointer(&field.path), field.digest.as_deref()?))).collect();
 
@@ -95,6 +102,8 @@ impl Merge<'_> {
         if self.unmanaged == Unmanaged::Remove {
             unsets.extend(remote.keys().filter(|path| !declared.contains_key(*path)).cloned());
         }
+        let anchors: Vec<Path> = unsets.iter().filter(|path| is_anchor(path)).cloned().collect();
+        unsets.extend(anchors.iter().flat_map(|anchor| below(&remote, &anchor[..anchor.len() - 1])));
         unsets.retain(|path| {
             !sets.contains(path)
                 && !declared.keys().any(|kept| kept.starts_with(path) && !is_empty(&declared[kept].value))
@@ -106,7 +115,7 @@ impl Merge<'_> {
         };
         let mut patch = Node::Object(BTreeMap::new());
         for path in &sets {
-            put(&mut patch, &spelled(path, &declared[*path].spelling, &remote), declared[*path].value.clone());
+            put(&mut patch, &spelled(path, &declared[*path].spelling, self.remote), declared[*path].value.clone());
         }
         for path in &unsets {
             // Nulling the last field of an object would leave an empty one, which the service may refuse.
@@ -126,15 +135,12 @@ fn below<'a>(remote: &'a Leaves<Value>, path: &'a [String]) -> impl Iterator<Ite
 
 /// The other arms of every one-of that a path chooses an arm of.
 fn siblings(path: &[String]) -> Vec<Path> {
-    let unified = |segment: &&str| segment.to_lowercase();
+    let unified = |arm: &&[&str]| arm.iter().map(|segment| segment.to_lowercase()).collect::<Path>();
     let mut siblings = vec![];
-    for (parent, arms) in ONE_OF {
-        let Some(chosen) = path.get(parent.len()) else { continue };
-        let is_inside = parent.iter().map(unified).eq(path[..parent.len()].iter().cloned());
-        let arms: Vec<String> = arms.iter().map(unified).collect();
-        if is_inside && arms.contains(chosen) {
-            let others = arms.into_iter().filter(|arm| arm != chosen);
-            siblings.extend(others.map(|arm| path[..parent.len()].iter().cloned().chain([arm]).collect::<Path>()));
+    for arms in ONE_OF {
+        let (chosen, others): (Vec<Path>, Vec<Path>) = arms.iter().map(unified).partition(|arm| path.starts_with(arm));
+        if !chosen.is_empty() {
+            siblings.extend(others);
         }
     }
     siblings
@@ -142,15 +148,17 @@ fn siblings(path: &[String]) -> Vec<Path> {
 
 /// The declared spelling of a path, with the remote one for as much of it as is already there:
 /// the merge works on the stored keys.
-fn spelled(path: &[String], declared: &[String], remote: &Leaves<Value>) -> Path {
-    let common = |other: &Path| path.iter().zip(other).take_while(|(one, other)| one == other).count();
-    remote.iter().max_by_key(|(other, _)| common(other)).map_or_else(
-        || declared.to_vec(),
-        |(other, leaf)| {
-            let shared = common(other);
-            leaf.spelling[..shared].iter().chain(&declared[shared..]).cloned().collect()
-        },
-    )
+fn spelled(path: &[String], declared: &[String], remote: &Value) -> Path {
+    let mut place = Some(remote);
+    (0..path.len())
+        .map(|depth| {
+            let there = place
+                .and_then(Value::as_object)
+                .and_then(|fields| fields.iter().find(|(key, _)| unify(&path[..depth], key) == path[depth]));
+            place = there.map(|(_, value)| value);
+            there.map_or(&declared[depth], |(key, _)| key).clone()
+        })
+        .collect()
 }
 
 fn put(node: &mut Node, path: &[String], value: Node) {

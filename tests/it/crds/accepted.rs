@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{DEPLOYMENT, ORGANIZATION, SETTINGS, Server, Validation, resource, schema, with_settings, yaml};
 
-/// Together, these use every field.
-const FULL: [(&str, &str); 5] = [
+/// Together with [`sources`], these use every field.
+const FULL: [(&str, &str); 6] = [
     (
         ORGANIZATION,
         r#"
@@ -76,8 +76,18 @@ const FULL: [(&str, &str); 5] = [
                 providerId: provider
                 serviceAccount: deploy@example.com
                 tokenLifetime: 30m
-            role: {id: role-1}
-          gitHub: {deployCommits: true, previewPullRequests: true, pullRequestTemplate: true, paths: ["infra/**", "!docs"]}
+            role: {id: role-1, name: deployer, defaultIdentifier: stack-admin}
+          tag: web
+          gitHub:
+            deployCommits: true
+            previewPullRequests: true
+            pullRequestTemplate: true
+            deployPullRequest: 17
+            paths: ["infra/**", "!docs"]
+            installationId: "4711"
+            deployTags: true
+            tagFilters: ["v*", "!*-rc*"]
+            reviewStackLabels: [review]
           agentPoolID: pool-1
           cacheOptions: {enable: true}
         "#,
@@ -106,6 +116,30 @@ const FULL: [(&str, &str); 5] = [
           drift: {cron: "*/30 * * * *", autoRemediate: true}
         - name: end
           ttl: {time: "2031-06-30T12:00:00Z", deleteAfterDestroy: true}
+        "#,
+    ),
+    (
+        SETTINGS,
+        r#"
+        stack: {organizationRef: {name: acme}, project: web, name: prod}
+        createStack: false
+        interval: 10s
+        unmanaged: Keep
+        deletionPolicy: Clear
+        settings:
+          sourceContext: {git: {branch: main}}
+          vcs:
+            provider: github
+            repository: acme/web
+            deployCommits: true
+            previewPullRequests: true
+            pullRequestTemplate: true
+            deployPullRequest: 0
+            paths: ["infra/**"]
+            installationId: "4711"
+            deployTags: true
+            tagFilters: ["v*"]
+            reviewStackLabels: [review]
         "#,
     ),
     (
@@ -145,6 +179,43 @@ const FULL: [(&str, &str); 5] = [
     ),
 ];
 
+/// Each kind of credentials.
+const CREDENTIALS: [&str; 4] = [
+    "{sshAuth: {sshPrivateKey: {secretKeyRef: {name: key, key: id}}, password: {secretKeyRef: {name: key, key: phrase}}}}",
+    "{basicAuth: {userName: robot, password: {secretKeyRef: {name: login, key: password}}}}",
+    "{basicAuth: {userNameFrom: {secretKeyRef: {name: login, key: user}}, password: {secretKeyRef: {name: login, key: password}}}}",
+    "{accessToken: {secretKeyRef: {name: token, key: token}}}",
+];
+
+/// The sources beside git, with each kind of credentials.
+fn sources() -> impl Iterator<Item = String> {
+    let with = |credentials| {
+        let revision = if credentials == CREDENTIALS[0] { "branch: default" } else { "revision: c0ffee" };
+        [
+            format!("hg: {{repoUrl: 'https://hg.example.com/web', {revision}, repoDir: infra, hgAuth: {credentials}}}"),
+            format!("template: {{sourceUrl: 'registry://templates/pulumi/acme/vpc@2.1.0', gitAuth: {credentials}}}"),
+        ]
+    };
+    CREDENTIALS.into_iter().flat_map(with)
+}
+
+/// All manifests, by kind and spec.
+fn full() -> Vec<(&'static str, Value)> {
+    let defaults = r"
+        stack: {organizationRef: {name: acme}, project: web, name: prod}
+        createStack: false
+        interval: 1h
+        unmanaged: Keep
+        deletionPolicy: Clear
+    ";
+    let others = sources().map(|source| {
+        let mut spec = yaml(defaults);
+        spec["settings"] = yaml(&format!("sourceContext: {{{source}}}"));
+        (SETTINGS, spec)
+    });
+    FULL.into_iter().map(|(kind, text)| (kind, yaml(text))).chain(others).collect()
+}
+
 /// Those are there only to be refused.
 fn is_refused(path: &str) -> bool {
     path.ends_with(".secret")
@@ -160,8 +231,8 @@ fn the_full_manifests_use_every_field_of_every_spec() {
             schema::declared(schema::of_part(kind, "spec"), "spec").into_iter().filter(|path| !is_refused(path));
         unused.extend(declared.map(|path| root(kind, path)));
     }
-    for (kind, text) in FULL {
-        for path in schema::used(schema::of_part(kind, "spec"), "spec", &yaml(text)) {
+    for (kind, spec) in full() {
+        for path in schema::used(schema::of_part(kind, "spec"), "spec", &spec) {
             unused.remove(&root(kind, path));
         }
     }
@@ -181,15 +252,17 @@ fn through_the_operator(kind: &str, spec: &Value) -> Value {
     }
 }
 
-#[rstest]
 #[tokio::test]
-async fn a_full_manifest_comes_back_unchanged(#[values(0, 1, 2, 3, 4)] index: usize) {
-    let (kind, spec) = FULL[index];
-    let manifest = resource(kind, spec);
+async fn a_full_manifest_comes_back_unchanged() {
     let server = Server::new().await;
-    let created = server.create(&manifest, Validation::Strict).await.unwrap();
-    assert_eq!(created["spec"], manifest["spec"]);
-    assert_eq!(through_the_operator(kind, &created["spec"]), manifest["spec"]);
+    for (index, (kind, spec)) in full().into_iter().enumerate() {
+        let mut manifest = resource(kind, "{}");
+        manifest["metadata"]["name"] = format!("subject-{index}").into();
+        manifest["spec"] = spec;
+        let created = server.create(&manifest, Validation::Strict).await.unwrap();
+        assert_eq!(created["spec"], manifest["spec"]);
+        assert_eq!(through_the_operator(kind, &created["spec"]), manifest["spec"]);
+    }
 }
 
 #[rstest]
@@ -266,7 +339,18 @@ async fn a_null_counts_as_absent(#[case] kind: &str, #[case] spec: &str, #[case]
 
 /// An empty value means that something has to be unset; and not everything has to be written.
 #[rstest]
-#[case::a_whole_part("{executorContext: {}, sourceContext: {}, operationContext: {}, gitHub: {}, cacheOptions: {}}")]
+#[case::a_whole_part(
+    "{tag: '', executorContext: {}, sourceContext: {}, operationContext: {}, gitHub: {}, vcs: {}, cacheOptions: {}}"
+)]
+#[case::the_other_sources("sourceContext: {git: {branch: main}, hg: {}, template: {}}")]
+#[case::the_other_integration("{gitHub: {}, vcs: {provider: gitlab, repository: ''}}")]
+#[case::the_integration_of_another_provider("{gitHub: {repository: acme/web}, vcs: {}}")]
+#[case::mercurial("sourceContext: {hg: {repoUrl: '', branch: default, revision: '', repoDir: '', hgAuth: {}}}")]
+#[case::a_template("sourceContext: {template: {sourceUrl: '', gitAuth: {}}}")]
+#[case::triggers(
+    "gitHub: {deployPullRequest: 0, installationId: '', tagFilters: [], reviewStackLabels: [], deployTags: false}"
+)]
+#[case::labels_of_another_provider("vcs: {provider: gitlab, reviewStackLabels: []}")]
 #[case::the_image("executorContext: {executorImage: {}, executorRootPath: ''}")]
 #[case::the_source("sourceContext: {git: {repoURL: '', branch: '', commit: '', tag: '', repoDir: '', gitAuth: {}}}")]
 #[case::the_other_arm("sourceContext: {git: {branch: main, commit: '', tag: ''}}")]
@@ -298,9 +382,34 @@ async fn what_is_empty_or_left_out_stays_so(#[case] settings: &str) {
 #[case::scp("git@github.com:acme/web.git")]
 #[case::ssh("ssh://git@example.com:22/acme/web.git")]
 #[tokio::test]
-async fn a_repository_url_without_a_secret_in_it_is_accepted(#[case] url: &str) {
+async fn a_repository_url_without_a_secret_in_it_is_accepted(
+    #[case] url: &str,
+    #[values("git: {repoURL: 'URL'}", "hg: {repoUrl: 'URL'}", "template: {sourceUrl: 'URL'}")] source: &str,
+) {
     let server = Server::without_namespace().await;
-    for manifest in with_settings(&format!("sourceContext: {{git: {{repoURL: '{url}'}}}}")) {
+    for manifest in with_settings(&format!("sourceContext: {{{}}}", source.replace("'URL'", &format!("'{url}'")))) {
+        server.try_create(&manifest, Validation::Strict).await.unwrap();
+    }
+}
+
+#[rstest]
+#[case::the_latest("registry://templates/pulumi/acme-corp/aws-vpc")]
+#[case::a_version("registry://templates/pulumi/acme-corp/aws-vpc@2.1.0-rc.1+build")]
+#[tokio::test]
+async fn a_template_of_the_registry_is_accepted(#[case] url: &str) {
+    let server = Server::without_namespace().await;
+    for manifest in with_settings(&format!("sourceContext: {{template: {{sourceUrl: '{url}'}}}}")) {
+        server.try_create(&manifest, Validation::Strict).await.unwrap();
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn each_provider_is_accepted(
+    #[values("azure_devops", "bitbucket", "custom", "github", "gitlab")] provider: &str,
+) {
+    let server = Server::without_namespace().await;
+    for manifest in with_settings(&format!("vcs: {{provider: {provider}, repository: group/sub/web}}")) {
         server.try_create(&manifest, Validation::Strict).await.unwrap();
     }
 }

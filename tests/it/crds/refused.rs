@@ -183,13 +183,13 @@ fn many_variables(number: usize) -> String {
     git(
         "{gitAuth: {sshAuth: {sshPrivateKey: {secretKeyRef: {name: a}}}, accessToken: {secretKeyRef: {name: a, key: b}}}}"
     ),
-    "only one kind of gitAuth at a time: write sshAuth, basicAuth or accessToken"
+    "only one kind of credentials at a time: write sshAuth, basicAuth or accessToken"
 )]
 #[case::ssh_and_basic(
     git(
         "{gitAuth: {sshAuth: {sshPrivateKey: {secretKeyRef: {name: a}}}, basicAuth: {userName: u, password: {secretKeyRef: {name: a}}}}}"
     ),
-    "only one kind of gitAuth"
+    "only one kind of credentials at a time"
 )]
 #[case::two_user_names(
     git(
@@ -248,6 +248,62 @@ fn many_variables(number: usize) -> String {
     "must have at most 20 items"
 )]
 #[case::an_empty_role("operationContext: {role: {id: ''}}", "at least 1 chars long")]
+#[case::a_role_by_its_name("operationContext: {role: {name: admin}}", "role.id: Required value")]
+#[case::two_sources(
+    "sourceContext: {git: {branch: main}, template: {sourceUrl: 'https://example.com/t'}}",
+    "git, hg and template exclude each other: keep the one that has the program"
+)]
+#[case::three_sources(
+    "sourceContext: {git: {branch: main}, hg: {branch: default}, template: {sourceUrl: 'https://example.com/t'}}",
+    "git, hg and template exclude each other"
+)]
+#[case::hg_branch_and_revision(
+    "sourceContext: {hg: {branch: default, revision: c0ffee}}",
+    "branch and revision exclude each other: write exactly one of them"
+)]
+#[case::hg_with_two_credentials(
+    "sourceContext: {hg: {hgAuth: {sshAuth: {sshPrivateKey: {secretKeyRef: {name: a}}}, basicAuth: {userName: u, password: {secretKeyRef: {name: a}}}}}}",
+    "only one kind of credentials at a time"
+)]
+#[case::a_template_with_two_credentials(
+    "sourceContext: {template: {gitAuth: {accessToken: {secretKeyRef: {name: a, key: b}}, basicAuth: {userName: u, password: {secretKeyRef: {name: a}}}}}}",
+    "only one kind of credentials at a time"
+)]
+#[case::a_token_for_a_template_without_key(
+    "sourceContext: {template: {gitAuth: {accessToken: {secretKeyRef: {name: a}}}}}",
+    "write which key of the Secret holds the token: secretKeyRef: {name, key}"
+)]
+#[case::a_token_for_mercurial_without_key(
+    "sourceContext: {hg: {hgAuth: {accessToken: {secretKeyRef: {name: a}}}}}",
+    "write which key of the Secret holds the token: secretKeyRef: {name, key}"
+)]
+#[case::half_a_template(
+    "sourceContext: {template: {sourceUrl: 'registry://templates/acme/vpc'}}",
+    "write registry://templates/source/publisher/name"
+)]
+#[case::two_integrations(
+    "{gitHub: {repository: acme/web}, vcs: {provider: gitlab, repository: acme/web}}",
+    "gitHub and vcs exclude each other: keep gitHub for the GitHub integration"
+)]
+#[case::two_repositories_of_a_provider(
+    "{vcs: {provider: gitlab, repository: acme/web}, sourceContext: {git: {repoURL: 'https://gitlab.com/acme/web.git'}}}",
+    "keep vcs.repository for the provider's integration, or repoURL for any git server"
+)]
+#[case::no_provider("vcs: {repository: acme/web}", "write whose integration this is: provider: azure_devops")]
+#[case::an_unknown_provider(
+    "vcs: {provider: sourcehut}",
+    "supported values: \"azure_devops\", \"bitbucket\", \"custom\", \"github\", \"gitlab\""
+)]
+#[case::labels_of_another_provider(
+    "vcs: {provider: gitlab, reviewStackLabels: [review]}",
+    "reviewStackLabels are GitHub's alone"
+)]
+#[case::a_negative_pull_request("gitHub: {deployPullRequest: -1}", "should be greater than or equal to 0")]
+#[case::a_pull_request_as_a_word("vcs: {provider: github, deployPullRequest: '7'}", "must be of type integer")]
+#[case::an_installation_as_a_number("gitHub: {installationId: 7}", "installationId in body must be of type string")]
+#[case::too_many_filters(format!("gitHub: {{tagFilters: {}}}", list("a", 101)), "must have at most 100 items")]
+#[case::too_many_labels(format!("gitHub: {{reviewStackLabels: {}}}", list("a", 101)), "must have at most 100 items")]
+#[case::a_long_tag(format!("tag: {}", "a".repeat(256)), "may not be more than 255 bytes")]
 #[tokio::test]
 async fn settings_of_either_kind(#[case] settings: impl AsRef<str>, #[case] expected: &str) {
     for manifest in with_settings(settings.as_ref()) {
@@ -338,6 +394,7 @@ async fn reserved_environment_variables(
         "PULUMI_CI_BUILD_ID",
         "PULUMI_CI_BUILD_NUMBER",
         "PULUMI_CI_BUILD_URL",
+        "PULUMI_CI_PULL_REQUEST_SHA",
         "PULUMI_DEPLOYMENTS_OPERATOR_RUN_0"
     )]
     name: &str,

@@ -80,6 +80,14 @@ async fn a_password_in_the_backend_url() {
 #[case::image_password(
     "executorContext: {executorImage: {reference: i, credentials: {username: u, password: {secret: hunter2}}}}"
 )]
+#[case::mercurial_ssh_key("sourceContext: {hg: {hgAuth: {sshAuth: {sshPrivateKey: {secret: hunter2}}}}}")]
+#[case::mercurial_password("sourceContext: {hg: {hgAuth: {basicAuth: {userName: u, password: {secret: hunter2}}}}}")]
+#[case::mercurial_token("sourceContext: {hg: {hgAuth: {accessToken: {secret: hunter2}}}}")]
+#[case::template_ssh_key("sourceContext: {template: {gitAuth: {sshAuth: {sshPrivateKey: {secret: hunter2}}}}}")]
+#[case::template_password(
+    "sourceContext: {template: {gitAuth: {basicAuth: {userName: u, password: {secret: hunter2}}}}}"
+)]
+#[case::template_token("sourceContext: {template: {gitAuth: {accessToken: {secret: hunter2}}}}")]
 #[case::variable("operationContext: {environmentVariables: [{name: A, secret: hunter2}]}")]
 #[case::variable_beside_a_value("operationContext: {environmentVariables: [{name: A, value: a, secret: hunter2}]}")]
 #[case::variable_source("operationContext: {environmentVariables: [{name: A, valueFrom: {secret: hunter2}}]}")]
@@ -99,13 +107,24 @@ async fn in_settings(#[case] settings: &str) {
 #[case::token_in_capitals("HTTPS://hunter2@example.com/web.git")]
 #[case::ssh("ssh://git:hunter2@example.com/web.git")]
 #[tokio::test]
-async fn in_the_repository_url(#[case] url: &str) {
-    for manifest in with_settings(&format!("sourceContext: {{git: {{repoURL: '{url}'}}}}")) {
-        assert_refused_in_silence(
-            &manifest,
-            "git.repoURL: Invalid value: leave user, password and token out of the URL",
-        )
-        .await;
+async fn in_the_repository_url(
+    #[case] url: &str,
+    #[values(("git", "repoURL"), ("hg", "repoUrl"), ("template", "sourceUrl"))] place: (&str, &str),
+) {
+    let (source, field) = place;
+    for manifest in with_settings(&format!("sourceContext: {{{source}: {{{field}: '{url}'}}}}")) {
+        let expected = format!("{source}.{field}: Invalid value: leave user, password and token out of the URL");
+        assert_refused_in_silence(&manifest, &expected).await;
+    }
+}
+
+#[rstest]
+#[case::password("https://robot:hunter2@example.com/web.git")]
+#[case::token("https://hunter2@dev.azure.com/acme/web")]
+#[tokio::test]
+async fn in_the_repository_of_an_integration(#[case] repository: &str) {
+    for manifest in with_settings(&format!("vcs: {{provider: custom, repository: '{repository}'}}")) {
+        assert_refused_in_silence(&manifest, "vcs.repository: Invalid value: leave user, password and token out").await;
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::{
     documents::{any_document, any_foreign_document},
-    service::{Habits, Service, any_habits, arms_beside, declared, is_below, key_of},
+    service::{Habits, Service, any_habits, arms_beside, declared, is_anchor, is_below, key_of},
 };
 use super::{
     super::equality::{path_of_pointer, pointer, remote_digest},
@@ -90,6 +90,11 @@ pub(in crate::controllers::settings) fn expected(
             }
         }
     }
+    let gone = |path: &&Path| is_anchor(path) && !next.contains_key(*path);
+    for anchor in there.keys().filter(gone).cloned().collect::<Vec<_>>() {
+        let object = &anchor[..anchor.len() - 1];
+        next.retain(|path, _| !is_below(path, object) || wanted.get(path).is_some_and(Option::is_some));
+    }
     next
 }
 
@@ -112,8 +117,10 @@ fn assert_well_formed(patch: &Node, remote: &Value) {
                         remote.iter().find(|(name, _)| key_of(path, name) == key_of(path, key)).map(|(_, value)| value)
                     });
                     let written = remote.and_then(|remote| remote.get(key));
-                    let is_set = there.is_some_and(|there| *there != "");
-                    assert!(is_map || !is_set || there == written, "{path:?}/{key} is spelled otherwise remotely");
+                    assert!(
+                        is_map || there.is_none() || there == written,
+                        "{path:?}/{key} is spelled otherwise remotely"
+                    );
                     descend(value, there, &[path, &[key_of(path, key)]].concat());
                 }
             }
@@ -143,12 +150,16 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The document without one of its fields, and the field's path: the `choice`th of those that are not empty.
+/// The document without one of its fields, and the field's path: the `choice`th of those that are not empty. One that
+/// its object can't be without takes the object along.
 fn without_one(document: &Node, choice: usize) -> Option<(Node, Path)> {
     let fields: Vec<_> = declared_leaves(document).into_iter().filter(|(_, leaf)| !is_empty(&leaf.value)).collect();
     let (path, leaf) = fields.get(choice % fields.len().max(1))?.clone();
     let mut rest = document.clone();
     let mut spelling = leaf.spelling;
+    if is_anchor(&path) {
+        spelling.pop();
+    }
     rest.remove(&spelling);
     // An object without fields would ask for everything in it to be unset.
     while spelling.pop().is_some() && !spelling.is_empty() && rest.get(&spelling).is_some_and(Node::is_empty_object) {
@@ -238,7 +249,8 @@ proptest! {
         prop_assert_eq!(nulled.len(), 1);
         prop_assert!(nulled.iter().all(|path| is_below(&dropped, path)), "{:?} for {:?}", nulled, dropped);
         let mut wanted = before;
-        wanted.remove(&dropped);
+        let gone = &dropped[..dropped.len() - usize::from(is_anchor(&dropped))];
+        wanted.retain(|path, _| !is_below(path, gone));
         prop_assert_eq!(service.fields(), wanted);
     }
 

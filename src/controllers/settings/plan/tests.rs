@@ -355,7 +355,15 @@ proptest! {
 }
 
 fn plain_service() -> Habits {
-    Habits { keeps_empties: false, hides_plain_values: false, gives_image_objects: false, spells_repo_url: false }
+    Habits {
+        keeps_empties: false,
+        hides_plain_values: false,
+        gives_image_objects: false,
+        spells_keys_otherwise: false,
+        qualifies_tags: false,
+        names_roles: false,
+        shows_project_template: false,
+    }
 }
 
 fn pool(name: &str) -> Node {

@@ -27,18 +27,37 @@ pub struct Habits {
     pub hides_plain_values: bool,
     /// An image that is only a reference is given out as an object.
     pub gives_image_objects: bool,
-    /// The repository's URL is given out as `repoURL`, as in the documentation, and not as `repoUrl`.
-    pub spells_repo_url: bool,
+    /// Some keys are given out in the documentation's spelling or the provider's, and not as they were sent.
+    pub spells_keys_otherwise: bool,
+    /// Tags get `refs/tags/`, as branches get `refs/heads/`.
+    pub qualifies_tags: bool,
+    /// A role is given out with the name that the service knows.
+    pub names_roles: bool,
+    /// What the project has its template from is given out, whatever the stack's source is.
+    pub shows_project_template: bool,
 }
 
 /// Any of the ways.
 pub fn any_habits() -> impl Strategy<Value = Habits> {
-    any::<[bool; 4]>().prop_map(|[keeps_empties, hides_plain_values, gives_image_objects, spells_repo_url]| Habits {
-        keeps_empties,
-        hides_plain_values,
-        gives_image_objects,
-        spells_repo_url,
-    })
+    any::<[bool; 7]>().prop_map(
+        |[
+            keeps_empties,
+            hides_plain_values,
+            gives_image_objects,
+            spells_keys_otherwise,
+            qualifies_tags,
+            names_roles,
+            shows_project_template,
+        ]| Habits {
+            keeps_empties,
+            hides_plain_values,
+            gives_image_objects,
+            spells_keys_otherwise,
+            qualifies_tags,
+            names_roles,
+            shows_project_template,
+        },
+    )
 }
 
 /// The settings of one stack.
@@ -66,12 +85,18 @@ impl Service {
 
     pub fn read(&mut self) -> Value {
         let stored = self.stored.clone();
-        self.rendered(&[], &stored).unwrap_or(if stored.is_null() { Value::Null } else { json!({}) })
+        let mut shown = self.rendered(&[], &stored).unwrap_or(if stored.is_null() { Value::Null } else { json!({}) });
+        if self.habits.shows_project_template && shown.is_object() {
+            // Indexing creates the objects on the way.
+            shown["sourceContext"]["template"]["projectSourceUrl"] = "https://example.com/templates".into();
+        }
+        shown
     }
 
     /// From now on the same is worded in other ways.
     pub fn reword(&mut self, habits: Habits) {
-        self.habits = habits;
+        // The name of a role is no wording.
+        self.habits = Habits { names_roles: self.habits.names_roles, ..habits };
     }
 
     /// Everything that is set, secrets in the clear.
@@ -111,9 +136,21 @@ impl Service {
                 let mut shown = Map::new();
                 for (key, value) in fields {
                     if let Some(value) = self.rendered(&below(path, key), value) {
-                        let name = if key == "repoUrl" && self.habits.spells_repo_url { "repoURL" } else { key };
-                        shown.insert(name.to_owned(), value);
+                        let is_key = !ends(path, "environmentvariables") && self.habits.spells_keys_otherwise;
+                        shown.insert(if is_key { respelled(key) } else { key }.to_owned(), value);
                     }
+                }
+                let id = shown.get("id").and_then(Value::as_str).unwrap_or_default();
+                if ends(path, "role") && self.habits.names_roles && !id.is_empty() {
+                    let name = format!("the role {id}");
+                    shown
+                        .entry("name")
+                        .and_modify(|there| {
+                            if is_empty(there) {
+                                *there = name.clone().into()
+                            }
+                        })
+                        .or_insert(name.into());
                 }
                 (self.habits.keeps_empties || !shown.is_empty()).then_some(Value::Object(shown))
             }
@@ -143,6 +180,26 @@ pub fn is_below(path: &[String], parent: &[String]) -> bool {
     path.starts_with(parent)
 }
 
+/// Whether an object that is there must have this field.
+pub fn is_anchor(path: &[String]) -> bool {
+    const FIELDS: &[&str] = &[
+        "/vcs/provider",
+        "/template/sourceurl",
+        "/sshauth/sshprivatekey",
+        "/basicauth/username",
+        "/basicauth/password",
+        "/role/id",
+        "/aws/rolearn",
+        "/aws/sessionname",
+        "/gcp/projectid",
+        "/gcp/workloadpoolid",
+        "/gcp/providerid",
+        "/gcp/serviceaccount",
+    ];
+    let whole = format!("/{}", path.join("/"));
+    FIELDS.iter().any(|field| whole.ends_with(field)) && !whole.contains("/environmentvariables/")
+}
+
 /// A key as it counts at its place: the API's own in any case.
 pub fn key_of(parent: &[String], key: &str) -> String {
     if ends(parent, "environmentvariables") { key.to_owned() } else { key.to_lowercase() }
@@ -150,14 +207,26 @@ pub fn key_of(parent: &[String], key: &str) -> String {
 
 /// The arms beside the one that a path chooses, all the way up.
 pub fn arms_beside(path: &[String]) -> Vec<Path> {
-    const CHOICES: [&[&str]; 4] = [
+    const CHOICES: [&[&str]; 8] = [
         &["github", "vcs"],
+        &["github/repository", "vcs/repository", "sourcecontext/git/repourl"],
         &["sourcecontext/git", "sourcecontext/hg", "sourcecontext/template"],
         &["sourcecontext/git/branch", "sourcecontext/git/commit", "sourcecontext/git/tag"],
+        &["sourcecontext/hg/branch", "sourcecontext/hg/revision"],
         &[
             "sourcecontext/git/gitauth/sshauth",
             "sourcecontext/git/gitauth/basicauth",
             "sourcecontext/git/gitauth/accesstoken",
+        ],
+        &[
+            "sourcecontext/hg/hgauth/sshauth",
+            "sourcecontext/hg/hgauth/basicauth",
+            "sourcecontext/hg/hgauth/accesstoken",
+        ],
+        &[
+            "sourcecontext/template/gitauth/sshauth",
+            "sourcecontext/template/gitauth/basicauth",
+            "sourcecontext/template/gitauth/accesstoken",
         ],
     ];
     let split = |arm: &&str| arm.split('/').map(ToOwned::to_owned).collect::<Path>();
@@ -173,23 +242,33 @@ const KEYS: &[&str] = &[
     "accessToken",
     "agentPoolID",
     "aws",
+    "azure",
     "basicAuth",
     "branch",
     "cacheOptions",
+    "clientId",
     "commit",
     "credentials",
+    "defaultIdentifier",
+    "deleteAfterDestroy",
     "deployCommits",
+    "deployPullRequest",
+    "deployTags",
     "duration",
     "enable",
     "environmentVariables",
     "executorContext",
     "executorImage",
     "executorRootPath",
+    "gcp",
     "git",
     "gitAuth",
     "gitHub",
     "hg",
+    "hgAuth",
     "id",
+    "installationId",
+    "name",
     "oidc",
     "operationContext",
     "options",
@@ -197,25 +276,51 @@ const KEYS: &[&str] = &[
     "paths",
     "policyArns",
     "preRunCommands",
+    "previewPullRequests",
+    "projectId",
     "provider",
+    "providerId",
+    "pullRequestTemplate",
     "reference",
+    "region",
+    "remediateIfDriftDetected",
     "repoDir",
     "repoUrl",
     "repository",
+    "reviewStackLabels",
+    "revision",
     "role",
     "roleArn",
+    "serviceAccount",
+    "sessionName",
     "shell",
     "skipInstallDependencies",
+    "skipIntermediateDeployments",
     "sourceContext",
     "sourceUrl",
     "sshAuth",
     "sshPrivateKey",
+    "subscriptionId",
     "tag",
+    "tagFilters",
     "template",
+    "tenantId",
+    "tokenLifetime",
     "userName",
     "username",
     "vcs",
+    "workloadPoolId",
 ];
+
+/// Another spelling of a key that clients have seen.
+fn respelled(key: &str) -> &str {
+    match key {
+        "agentPoolID" => "agentPoolId",
+        "gitHub" => "github",
+        "repoUrl" => "repoURL",
+        same => same,
+    }
+}
 
 /// The service's own spelling of a key.
 fn canonical(parent: &[String], key: &str) -> String {
@@ -265,7 +370,11 @@ fn kept(path: &[String], value: &Value, habits: Habits) -> Value {
             json!({"secret": text})
         }
         Some("git") if field == "branch" && !text.starts_with("refs/") => format!("refs/heads/{text}").into(),
+        Some("git") if field == "tag" && habits.qualifies_tags && !text.starts_with("refs/") => {
+            format!("refs/tags/{text}").into()
+        }
         Some("aws") if field == "duration" => go_duration(text).into(),
+        Some("gcp") if field == "tokenlifetime" => go_duration(text).into(),
         _ => value.clone(),
     }
 }
@@ -347,7 +456,8 @@ fn is_empty(value: &Value) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::Bool(true) => false,
     }
 }
 
