@@ -128,7 +128,7 @@ async fn perform(
     arguments: &Arguments,
     stop: &CancellationToken,
 ) -> Result<Option<bool>> {
-    let place = Place { backend: &stage.simulator.url(), namespace: stage::NAMESPACE };
+    let place = Place { backend: &stage.simulator.url(), namespace: stage::NAMESPACE, agent_pool: &stage.agent_pool };
     let stories: Vec<Story> = stories.iter().map(|story| story.placed(&place)).collect();
     let play = async {
         report::stories(&stories);

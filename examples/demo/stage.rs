@@ -44,6 +44,8 @@ pub struct Stage {
     pub client: Client,
     /// The simulated Pulumi Cloud.
     pub simulator: Simulator,
+    /// The id of its agent pool.
+    pub agent_pool: String,
     /// The control plane.
     pub cluster: Cluster,
     config: Config,
@@ -108,9 +110,10 @@ impl Stage {
             simulator = simulator.stack(format!("{ORGANIZATION}/{stack}"));
         }
         let simulator = simulator.start().await?;
+        let agent_pool = simulator.add_agent_pool(ORGANIZATION, "machines")?;
         say(&format!("  Pulumi Cloud simulated, {SPEED} times as fast as the real one: {}", simulator.url()));
         let operator = Some(Operator::start(config.clone(), &simulator));
-        Ok(Self { client, simulator, cluster, config, operator })
+        Ok(Self { client, simulator, agent_pool, cluster, config, operator })
     }
 
     /// Applies stories, in the order in which they and their objects are written.

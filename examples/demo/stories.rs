@@ -28,6 +28,8 @@ pub struct Place<'a> {
     pub backend: &'a str,
     /// The namespace of objects that name none.
     pub namespace: &'a str,
+    /// The agent pool there: its id is made up by the service.
+    pub agent_pool: &'a str,
 }
 
 /// The key of a Secret.
@@ -68,6 +70,11 @@ impl Story {
             match kind(object) {
                 "Namespace" => continue,
                 "Organization" => object.data["spec"]["backendURL"] = place.backend.into(),
+                "StackDeploymentSettings" => {
+                    if let Some(pool) = object.data.pointer_mut("/spec/settings/agentPoolID") {
+                        *pool = place.agent_pool.into();
+                    }
+                }
                 _ => {}
             }
             object.metadata.namespace.get_or_insert_with(|| place.namespace.to_owned());

@@ -50,14 +50,18 @@ async fn apply(world: &World, story: &Story) {
     world.kubectl(&["apply", "--filename", path.to_str().unwrap()], None).await;
 }
 
-/// Applies a story with Organizations in it: they lead to the test's organization in the simulated Pulumi Cloud.
-async fn apply_placed(world: &World, story: &Story) {
-    let mut placed = story.placed(&Place { backend: &world.simulator.url(), namespace: &world.namespace });
+/// Applies a story with Organizations or an agent pool in it: they lead to those of the test in the simulated Pulumi
+/// Cloud. Returns the pool's id.
+async fn apply_placed(world: &World, story: &Story) -> String {
+    let pool = world.simulator.add_agent_pool(&world.organization, "machines").unwrap();
+    let place = Place { backend: &world.simulator.url(), namespace: &world.namespace, agent_pool: &pool };
+    let mut placed = story.placed(&place);
     for object in placed.objects.iter_mut().filter(|object| stories::kind(object) == "Organization") {
         object.data["spec"]["name"] = world.organization.as_str().into();
     }
     let list = json!({"apiVersion": "v1", "kind": "List", "items": placed.objects});
     world.plane.kubectl(["apply", "--filename=-"], Some(&list.to_string())).await.success();
+    pool
 }
 
 /// Waits until a Deployment has ended as it says itself.
@@ -224,6 +228,163 @@ async fn private_git() {
         }})
     );
     assert_eq!(run(&world, "billing/prod").status, "succeeded");
+}
+
+/// Where each kind of credentials is, in what is stored for a stack.
+fn git_auth(world: &World, stack: &str) -> Value {
+    stored(world, stack)["sourceContext"]["git"]["gitAuth"].clone()
+}
+
+#[tokio::test]
+async fn git_credentials() {
+    let (world, _) = played("git-credentials.yaml").await;
+    for name in ["ledger-prod", "ledger-staging", "ledger-dev"] {
+        world.settings(name, "Synced").await;
+    }
+    let ssh = git_auth(&world, "ledger/prod")["sshAuth"].clone();
+    assert!(ssh["sshPrivateKey"]["secret"].as_str().unwrap().starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
+    assert_eq!(ssh["password"], json!({"secret": "a-placeholder-for-the-passphrase"}));
+    assert_eq!(
+        git_auth(&world, "ledger/staging"),
+        json!({"basicAuth": {"userName": "ledger-bot", "password": {"secret": "a-placeholder-for-the-password"}}})
+    );
+    assert_eq!(git_auth(&world, "ledger/dev"), json!({"accessToken": {"secret": "a-placeholder-for-the-token"}}));
+}
+
+#[tokio::test]
+async fn cloud_credentials() {
+    let (world, ends) = played("cloud-credentials.yaml").await;
+    let oidc = |stack: &str| stored(&world, stack)["operationContext"]["oidc"].clone();
+    assert_eq!(
+        oidc("shop-aws/prod"),
+        json!({"aws": {
+            "roleArn": "arn:aws:iam::123456789012:role/shop-deploy",
+            "sessionName": "shop-${deployment.version}",
+            "duration": "1h30m0s",
+            "policyArns": ["arn:aws:iam::aws:policy/AmazonS3FullAccess"],
+        }})
+    );
+    assert_eq!(
+        oidc("shop-azure/prod"),
+        json!({"azure": {
+            "clientId": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+            "tenantId": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+            "subscriptionId": "9b2c1e44-6f0a-4c1d-8a53-0d8f4f9d2b11",
+        }})
+    );
+    assert_eq!(
+        oidc("shop-gcp/prod"),
+        json!({"gcp": {
+            "projectId": "123456789012",
+            "region": "europe-west3",
+            "workloadPoolId": "pulumi",
+            "providerId": "pulumi-cloud",
+            "serviceAccount": "shop-deploy@acme-shop.iam.gserviceaccount.com",
+            "tokenLifetime": "30m0s",
+        }})
+    );
+    for end in ends {
+        let steps: Vec<_> = end.run.unwrap().jobs.into_iter().flat_map(|job| job.steps).map(|step| step.name).collect();
+        assert!(steps.contains(&"Fetch provider credentials via OIDC".to_owned()), "{steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn github() {
+    let (world, _) = played("github.yaml").await;
+    world.settings("storefront-prod", "Synced").await;
+    assert_eq!(
+        stored(&world, "storefront/prod"),
+        json!({
+            "sourceContext": {"git": {"branch": "refs/heads/main", "repoDir": "infra"}},
+            "gitHub": {
+                "repository": "acme/storefront",
+                "deployCommits": true,
+                "previewPullRequests": true,
+                "pullRequestTemplate": true,
+                "reviewStackLabels": ["review-stack"],
+                "deployTags": true,
+                "tagFilters": ["v*", "!*-rc*"],
+                "paths": ["infra/**", "!**/*.md"],
+            },
+            "operationContext": {"options": {"skipIntermediateDeployments": true}},
+        })
+    );
+    assert!(world.requests("CreateDeployment").is_empty());
+}
+
+#[tokio::test]
+async fn gitlab() {
+    let (world, _) = played("gitlab.yaml").await;
+    world.settings("warehouse-prod", "Synced").await;
+    assert_eq!(
+        stored(&world, "warehouse/prod"),
+        json!({
+            "sourceContext": {"git": {"branch": "refs/heads/main"}},
+            "vcs": {
+                "provider": "gitlab",
+                "repository": "acme/logistics/warehouse",
+                "installationId": "4711",
+                "deployCommits": true,
+                "previewPullRequests": true,
+                "paths": ["deploy/**"],
+            },
+        })
+    );
+}
+
+#[tokio::test]
+async fn agent_pool() {
+    let story = story("agent-pool.yaml");
+    let world = world_for(&story).await;
+    let pool = apply_placed(&world, &story).await;
+    for name in ["mainframe-update", "mainframe-preview"] {
+        ended_in(&world, &world.namespace, name).await;
+    }
+    assert_eq!(stored(&world, "mainframe/prod")["agentPoolID"], pool);
+    let pools: Vec<_> = world
+        .simulator
+        .deployments(&world.stack("mainframe/prod"))
+        .into_iter()
+        .map(|run| (run.operation, run.settings.get("agentPoolID").cloned()))
+        .collect();
+    assert!(pools.contains(&("update".to_owned(), Some(pool.into()))), "{pools:?}");
+    assert!(pools.contains(&("preview".to_owned(), None)), "{pools:?}");
+}
+
+#[tokio::test]
+async fn mercurial() {
+    let (world, _) = played("mercurial.yaml").await;
+    assert_eq!(
+        stored(&world, "archive/prod")["sourceContext"],
+        json!({"hg": {
+            "repoUrl": "https://hg.example.com/acme/archive",
+            "branch": "default",
+            "repoDir": "infra",
+            "hgAuth": {"basicAuth": {
+                "userName": {"secret": "archive-bot"}, "password": {"secret": "a-placeholder-for-the-hg-password"},
+            }},
+        }})
+    );
+    assert_eq!(run(&world, "archive/prod").status, "succeeded");
+}
+
+#[tokio::test]
+async fn template() {
+    let (world, _) = played("template.yaml").await;
+    world.settings("sandbox-test", "Synced").await;
+    assert_eq!(
+        stored(&world, "sandbox/dev")["sourceContext"],
+        json!({"template": {"sourceUrl": "registry://templates/pulumi/acme/aws-vpc@2.1.0"}})
+    );
+    assert_eq!(
+        stored(&world, "sandbox/test")["sourceContext"],
+        json!({"template": {
+            "sourceUrl": "https://github.com/acme/templates",
+            "gitAuth": {"accessToken": {"secret": "a-placeholder-for-the-template-token"}},
+        }})
+    );
+    assert_eq!(run(&world, "sandbox/dev").status, "succeeded");
 }
 
 #[tokio::test]
