@@ -257,6 +257,9 @@ pub struct DeploymentStatus {
     /// The newest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
+    /// What the newest run found of drift, when it was about drift and has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftFinding>,
     /// Earlier runs, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
@@ -464,6 +467,38 @@ pub struct Failure {
     /// The step's last log lines, with every known secret value redacted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
+}
+
+/// What a run that was about drift found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftFinding {
+    /// Whether what is really there was not what the stack's state says.
+    pub detected: bool,
+    /// Id of the service's drift run.
+    pub run: String,
+    /// The stack's number of the run that looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// How many resources had been changed, deleted, left the same, …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resource_changes: BTreeMap<String, u64>,
+    /// What was done about it. Absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<DriftRemediation>,
+    /// When this was read.
+    pub seen_at: Time,
+}
+
+/// What was done about drift.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftRemediation {
+    /// The service's word for how it went.
+    pub result: String,
+    /// How many resources were created, updated, deleted, left the same, …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resource_changes: BTreeMap<String, u64>,
 }
 
 /// An earlier run.

@@ -393,6 +393,9 @@ async fn drift() {
     let run = run(&world, "network/prod");
     assert_eq!((run.operation.as_str(), run.status.as_str()), ("detect-drift", "succeeded"));
     assert_eq!(ends[0].step.as_deref(), Some("4/4 Drift detection"));
+    let wait = ["wait", "pdep", "network-drift", "--for=condition=Drifted=False", "--timeout=10s"];
+    world.kubectl(&wait, None).await;
+    assert!(!ends[0].drift.as_ref().unwrap().detected);
     assert!(world.requests("CreateStack").is_empty());
 
     // The command in the comment asks once more.

@@ -2,6 +2,7 @@
 
 mod act;
 mod desired;
+mod drift;
 mod gather;
 mod mirror;
 mod outcome;

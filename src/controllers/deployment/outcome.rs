@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{mirror::View, plan::Adoption};
 use crate::{
-    api::deployment::{Failure, Phase, Refusal},
+    api::deployment::{DriftFinding, Failure, Phase, Refusal},
     controllers::{conditions::Words, requeue::Consequence},
 };
 
@@ -54,6 +54,8 @@ pub enum Outcome {
         view: Option<Box<View>>,
         /// Where and how it failed.
         failure: Option<Failure>,
+        /// What a run that was about drift found, or why that is not known.
+        drift: Option<Result<DriftFinding, String>>,
     },
     /// The run's cancel was sent.
     CancelSent,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{mirror::View, reason::Reason};
+use super::{drift, mirror::View, reason::Reason};
 use crate::{
     api::{
         DeploymentStatus,
@@ -180,6 +180,8 @@ pub struct Conclusion {
     pub view: Option<View>,
     /// The job, the step and the step's name, when a log is to be read.
     pub failed_step: Option<(u32, u32, String)>,
+    /// Whether what it found of drift is to be read.
+    pub looked_for_drift: bool,
 }
 
 /// Decides.
@@ -322,7 +324,8 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
         let failed_step = (result == Phase::Failed)
             .then(|| view.as_ref()?.failed_step().map(|(job, step, name)| (job, step, name.to_owned())))
             .flatten();
-        Plan::Conclude(Box::new(Conclusion { result, view, failed_step }))
+        let looked_for_drift = view.is_some() && drift::is_about(run.operation, result);
+        Plan::Conclude(Box::new(Conclusion { result, view, failed_step, looked_for_drift }))
     };
     match &inputs.sighting {
         Sighting::None => None,

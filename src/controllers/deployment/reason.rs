@@ -43,6 +43,14 @@ pub enum Reason {
     Canceled,
     /// The service does not know the run any more.
     RunDisappeared,
+    /// What is really there is not what the stack's state says.
+    DriftDetected,
+    /// It was not, and has been put right.
+    DriftRemediated,
+    /// It is what the stack's state says.
+    NoDrift,
+    /// It could not be read what was found.
+    DriftUnknown,
     /// The status was taken over from a backup or another operator.
     Adopted,
 }

@@ -1,6 +1,7 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
 use super::{
+    drift,
     mirror::{Stage, step_column},
     outcome::Outcome,
     plan::{Adoption, Inputs},
@@ -85,7 +86,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             }
             running(&next, if next.phase == Some(Phase::Running) { Reason::Running } else { Reason::Queued })
         }
-        Outcome::Concluded { result, view, failure } => {
+        Outcome::Concluded { result, view, failure, drift } => {
             if let Some(run) = &mut next.run {
                 if let Some(view) = view {
                     view.show(run);
@@ -94,6 +95,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                 run.result = Some(*result);
                 run.failure.clone_from(failure);
             }
+            drift::show(&mut next, drift.as_ref(), inputs.generation, now);
             if next.request.as_ref().is_some_and(|handled| handled.digest != inputs.request) {
                 // The end is that of an earlier request; this one has not run.
                 pending(
@@ -228,6 +230,14 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let end = result(new).filter(|ended| Some(*ended) != result(old) || id(old) != id(new));
     // Not what the condition says: that may speak of the next request already.
     let note = end.map(|result| ended(new, result).words().message.clone()).unwrap_or_default();
+    if let (Some(_), Some(finding), Some(run)) = (end, new.drift.as_ref().filter(|it| drift::remains(it)), &new.run) {
+        happenings.push(Happening {
+            warning: true,
+            reason: "DriftDetected",
+            action: "Follow",
+            note: drift::message(finding, run),
+        });
+    }
     match end {
         Some(Phase::Succeeded) => {
             happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });

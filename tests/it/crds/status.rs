@@ -11,8 +11,8 @@ use pulumi_deployments_operator::api::{
     Condition, ConditionStatus, Deployment, DeploymentStatus, Organization, OrganizationStatus,
     StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
     deployment::{
-        Cancel, CancelReason, Failure, HandledRequest, HistoryEntry, Intent, Job, Operation, Phase, Purpose, Refusal,
-        Run, Step, Target, Update,
+        Cancel, CancelReason, DriftFinding, DriftRemediation, Failure, HandledRequest, HistoryEntry, Intent, Job,
+        Operation, Phase, Purpose, Refusal, Run, Step, Target, Update,
     },
     organization::{DeploymentCounts, TokenUser},
     schedule::{DriftStatus, ScheduleIntent, ScheduleStatus},
@@ -177,6 +177,17 @@ fn deployment() -> DeploymentStatus {
             cancel: Some(Cancel { reason: CancelReason::Superseded, requested_at: TIME }),
             result: Some(Phase::Canceled),
             failure: Some(Failure { step: Some(text("pulumi update")), log: vec![text("error: no"), text("")] }),
+        }),
+        drift: Some(DriftFinding {
+            detected: true,
+            run: text("51035bee"),
+            version: Some(LARGE),
+            resource_changes: BTreeMap::from([(text("update"), 2), (text("same"), 0)]),
+            remediation: Some(DriftRemediation {
+                result: text("failed"),
+                resource_changes: BTreeMap::from([(text("update"), 1)]),
+            }),
+            seen_at: TIME,
         }),
         history: vec![HistoryEntry {
             request_number: 1,

@@ -1,6 +1,7 @@
 //! IO, writes: a plan for a Deployment → what came of it.
 
 mod create;
+mod drift_run;
 mod failure_log;
 mod journal;
 mod recover;
@@ -10,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::{info, warn};
 
-use self::recover::Search;
+use self::{drift_run::Reading, recover::Search};
 use super::{
     gather::{Means, resource},
     mirror::View,
@@ -68,7 +69,7 @@ pub async fn act(
             adopt_named(&intent, &id, &this, deployment, &connection, context).await?
         }
         (Plan::Conclude(conclusion), connection) => {
-            conclude(*conclusion, &this, deployment, connection, context).await?
+            conclude(*conclusion, &this, deployment, connection, context, now).await?
         }
         (Plan::Cancel { reason, only_queued }, Some(connection)) => {
             cancel(reason, only_queued, &this, deployment, &connection, context, now).await?
@@ -203,8 +204,8 @@ fn permit(class: CallClass, units: u32, this: &Resource, connection: &Connection
     }
 }
 
-/// How often the log of a failed step is asked for before the run's end is told without it.
-const LOG_ATTEMPTS: u32 = 4;
+/// How often the log of a failed step, or what was found of drift, is asked for before the run's end is told without it.
+const ATTEMPTS: u32 = 4;
 
 async fn conclude(
     conclusion: Conclusion,
@@ -212,18 +213,20 @@ async fn conclude(
     deployment: Deployment,
     connection: Option<Arc<Connection>>,
     context: &Context,
+    now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
-    let Conclusion { result, view, failed_step } = conclusion;
+    let Conclusion { result, view, failed_step, looked_for_drift } = conclusion;
     let run = deployment.status.as_ref().and_then(|status| status.run.clone());
     let mut failure = (result == Phase::Failed).then(Failure::default);
-    if let (Some((job, step, name)), Some(run), Some(connection)) = (failed_step, &run, connection) {
-        let Some(mut permit) = permit(CallClass::Observe, failure_log::PAGES, this, &connection, context) else {
+    let attempts = context.memory.failures(&deployment.uid().unwrap_or_default());
+    if let (Some((job, step, name)), Some(run), Some(connection)) = (failed_step, &run, &connection) {
+        let Some(mut permit) = permit(CallClass::Observe, failure_log::PAGES, this, connection, context) else {
             return Ok((deployment, Outcome::AwaitingBudget));
         };
-        let read = failure_log::read(&deployment, run, (job, step, &name), &connection, &mut permit, context).await?;
+        let read = failure_log::read(&deployment, run, (job, step, &name), connection, &mut permit, context).await?;
         let log = match read {
             Ok(log) => log,
-            Err(error) if context.memory.failures(&deployment.uid().unwrap_or_default()) < LOG_ATTEMPTS => {
+            Err(error) if attempts < ATTEMPTS => {
                 let consequence = consequence(&error, "The log of the failed step is read again.");
                 return Ok((deployment, Outcome::Failed(consequence)));
             }
@@ -231,12 +234,26 @@ async fn conclude(
         };
         failure = Some(Failure { step: Some(name), log });
     }
+    let mut drift = None;
+    if let (true, Some(run), Some(connection)) = (looked_for_drift, &run, &connection) {
+        let Some(mut permit) = permit(CallClass::Observe, 1, this, connection, context) else {
+            return Ok((deployment, Outcome::AwaitingBudget));
+        };
+        match drift_run::read(run, view.as_ref(), connection, &mut permit, now).await {
+            Reading::Found(found) => drift = Some(Ok(found)),
+            Reading::Nothing => {}
+            Reading::NotYet(consequence) if attempts < ATTEMPTS => {
+                return Ok((deployment, Outcome::Failed(consequence)));
+            }
+            Reading::NotYet(Consequence { detail, .. }) | Reading::Refused(detail) => drift = Some(Err(detail)),
+        }
+    }
     forget_run(&deployment, context);
     if let Some(Run { id, version, target, operation, .. }) = &run {
         info!(%id, version, stack = %target, %operation, %result, "run ended");
         context.metrics.run_ended(*operation, result);
     }
-    Ok((deployment, Outcome::Concluded { result, view: view.map(Box::new), failure }))
+    Ok((deployment, Outcome::Concluded { result, view: view.map(Box::new), failure, drift }))
 }
 
 /// Journal, then cancel. What is only to be canceled while it is queued is looked at first; the moment between the

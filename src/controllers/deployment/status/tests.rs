@@ -1,5 +1,7 @@
 //! What each outcome says, that it says it once, that the columns tell the same as the conditions, and the timeline.
 
+use std::collections::BTreeMap;
+
 use proptest::{option, prelude::*, sample::select};
 use rstest::rstest;
 
@@ -11,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    api::deployment::{Cancel, Failure, HandledRequest, Job, Refusal, Step},
+    api::deployment::{Cancel, DriftFinding, DriftRemediation, Failure, HandledRequest, Job, Refusal, Step},
     controllers::kstatus::{Reading, any_consequence, any_words, assert_transitions, read},
 };
 
@@ -38,6 +40,16 @@ fn any_view() -> impl Strategy<Value = View> {
     select(vec![Stage::Queued, Stage::Running]).prop_map(view)
 }
 
+fn any_finding() -> impl Strategy<Value = Option<Result<DriftFinding, String>>> {
+    let found = (any::<bool>(), option::of(select(vec!["succeeded", "failed"]))).prop_map(|(detected, result)| {
+        let remediation =
+            result.map(|result| DriftRemediation { result: result.into(), resource_changes: BTreeMap::new() });
+        let resource_changes = BTreeMap::new();
+        Ok(DriftFinding { detected, run: "d".into(), version: None, resource_changes, remediation, seen_at: at(1) })
+    });
+    prop_oneof![3 => Just(None), 2 => found.prop_map(Some), 1 => Just(Some(Err("no".to_owned())))]
+}
+
 fn any_end() -> impl Strategy<Value = Outcome> {
     let failure = option::of(option::of(Just("pulumi update".to_owned())));
     let seen = |stage| Some(Box::new(view(stage)));
@@ -51,10 +63,11 @@ fn any_end() -> impl Strategy<Value = Outcome> {
     ]
     .prop_flat_map(move |(result, view)| {
         let failed = result == Phase::Failed;
-        failure.clone().prop_map(move |step| Outcome::Concluded {
+        (failure.clone(), any_finding()).prop_map(move |(step, drift)| Outcome::Concluded {
             result,
             view: view.clone(),
             failure: failed.then(|| Failure { step: step.flatten(), log: vec![] }),
+            drift: drift.clone(),
         })
     })
 }
@@ -170,7 +183,9 @@ proptest! {
             let next = status(&known, &inputs(request), &outcome, at(now));
             let told = events(&known, &next);
             let ends = matches!(outcome, Outcome::Concluded { .. });
-            prop_assert_eq!(told.iter().filter(|it| it.action != "Reconcile").count(), usize::from(ends));
+            let drifts = matches!(&outcome, Outcome::Concluded { drift: Some(Ok(found)), .. } if drift::remains(found));
+            let of_the_run = told.iter().filter(|it| it.action != "Reconcile");
+            prop_assert_eq!(of_the_run.count(), usize::from(ends) + usize::from(drifts));
             prop_assert_eq!(events(&next, &next).len(), 0);
             known = next;
         }
@@ -252,7 +267,7 @@ fn a_run_has_a_phase(#[case] outcome: Outcome, #[case] phase: Phase, #[case] rea
 
 fn ended_as(result: Phase, stage: Option<Stage>) -> Outcome {
     let failure = (result == Phase::Failed).then(Failure::default);
-    Outcome::Concluded { result, view: stage.map(|stage| Box::new(view(stage))), failure }
+    Outcome::Concluded { result, view: stage.map(|stage| Box::new(view(stage))), failure, drift: None }
 }
 
 #[test]

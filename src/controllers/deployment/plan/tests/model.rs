@@ -444,8 +444,8 @@ impl World {
             Plan::Conclude(conclusion) => {
                 let id = self.status.run.as_ref().unwrap().id.clone();
                 self.memory.cancels.remove(&id);
-                let Conclusion { result, view, failed_step: _ } = *conclusion;
-                Outcome::Concluded { result, view: view.map(Box::new), failure: None }
+                let Conclusion { result, view, failed_step: _, looked_for_drift: _ } = *conclusion;
+                Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None }
             }
             Plan::Adopt(_) | Plan::Refuse(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
                 panic!("nothing here leads to {}", word(&plan))
