@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::dialect::Dialect;
 use crate::errors::SimulatorError;
 use crate::handle::Simulator;
 use crate::names::StackName;
@@ -32,6 +33,7 @@ pub struct Builder {
     auto_secrets: AutoSecrets,
     queue_expiry: Duration,
     first_step: usize,
+    dialect: Dialect,
     kept_requests: usize,
 }
 
@@ -48,6 +50,7 @@ impl Default for Builder {
             auto_secrets: AutoSecrets::default(),
             queue_expiry: Duration::from_secs(7 * 24 * 3600),
             first_step: 0,
+            dialect: Dialect::default(),
             kept_requests: 100_000,
         }
     }
@@ -111,6 +114,12 @@ impl Builder {
     /// The number by which the logs' query calls a deployment's first step: 0, or 1 (the documents disagree).
     pub fn first_step(mut self, number: usize) -> Self {
         self.first_step = number;
+        self
+    }
+
+    /// Which routes for deployments are offered: today's and the deprecated ones, unless it is set.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
         self
     }
 
@@ -202,6 +211,6 @@ impl Builder {
         for (organization, id, name) in &self.roles {
             world.organization_mut(organization)?.roles.insert(id.clone(), name.clone());
         }
-        Ok(Shared::new(world, Recorder::new(self.kept_requests)))
+        Ok(Shared::new(world, Recorder::new(self.kept_requests), self.dialect))
     }
 }

@@ -33,6 +33,8 @@ pub(crate) async fn dispatch(
     parts: Parts,
     body: Bytes,
 ) -> Reply {
+    // A route that is not offered is none.
+    let route = route.filter(|route| shared.dialect.offers(route.path));
     let mut recorded = record(&shared, route, &parameters, &parts, &body);
     shared.recorder.begin(&mut recorded);
     let number = recorded.number;

@@ -85,6 +85,9 @@ pub enum SimulatorError {
     /// The stack does not exist (any more).
     #[error("stack {0:?} is not known: add it first")]
     UnknownStack(String),
+    /// The organization has no such agent pool.
+    #[error("the organization has no agent pool {0:?}")]
+    UnknownAgentPool(String),
     /// The stack has no such schedule (any more).
     #[error("the stack has no schedule {0:?}")]
     UnknownSchedule(String),

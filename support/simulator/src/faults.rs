@@ -125,7 +125,7 @@ impl Fault {
     /// When there is no route of that name: such a fault would never hit.
     #[track_caller]
     pub fn on(operation: &str) -> Self {
-        assert!(routes::names().any(|name| name == operation), "no route is called {operation:?}");
+        assert!(routes::all().any(|(_, _, name)| name == operation), "no route is called {operation:?}");
         Self { operation: Some(operation.to_owned()), ..Self::any() }
     }
 

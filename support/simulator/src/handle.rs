@@ -22,6 +22,7 @@ use crate::routes;
 use crate::server::Command;
 use crate::settings;
 use crate::shared::Shared;
+use crate::world::agent_pool::AgentPool;
 use crate::world::deployment::Deployment;
 use crate::world::people::{Role, User};
 use crate::world::stack::Hold;
@@ -209,7 +210,8 @@ impl Simulator {
         self.with_stack(stack, |_, _| ()).is_ok()
     }
 
-    /// Adds an agent pool to an organization; the answer is its id.
+    /// Adds an agent pool to an organization; the answer is its id. The simulator plays an agent of it, so that
+    /// deployments for it run; a pool that is created over the API has none until one asks for work.
     ///
     /// # Errors
     ///
@@ -217,8 +219,17 @@ impl Simulator {
     pub fn add_agent_pool(&self, organization: &str, name: &str) -> Result<String, SimulatorError> {
         let mut world = self.shared.world();
         let id = Uuid::new_v4().to_string();
-        world.organization_mut(organization)?.agent_pools.insert(id.clone(), name.to_owned());
+        world.organization_mut(organization)?.agent_pools.insert(id.clone(), AgentPool::new(name, "", true));
         Ok(id)
+    }
+
+    /// Makes the simulator play an agent of the pool, or no longer.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such organization or pool.
+    pub fn play_agent(&self, organization: &str, pool: &str, plays: bool) -> Result<(), SimulatorError> {
+        self.shared.world().play_agent(organization, pool, plays, Timestamp::now())
     }
 
     /// Adds a role to an organization, for deployments to run with.

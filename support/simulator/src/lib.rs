@@ -60,6 +60,7 @@
 //! networks and services; see [`Fault`].
 
 mod builder;
+mod dialect;
 mod dispatch;
 mod errors;
 mod events;
@@ -79,6 +80,7 @@ mod shared;
 mod world;
 
 pub use builder::Builder;
+pub use dialect::Dialect;
 pub use errors::SimulatorError;
 pub use faults::{Fault, FaultAnswer, FaultHandle};
 pub use handle::{DeploymentView, Simulator};
@@ -89,5 +91,10 @@ pub use world::organization::Subscription;
 
 /// The names of the operations, as [`Recorded::operation`] and [`Fault::on`] use them.
 pub fn operations() -> impl Iterator<Item = &'static str> {
-    routes::names()
+    routes().map(|(_, _, name)| name)
+}
+
+/// The routes that are served: method, path with the names of its variable parts in braces, name of the operation.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    routes::all()
 }

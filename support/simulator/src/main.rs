@@ -1,11 +1,13 @@
 //! The simulator as a program.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use pulumi_cloud_simulator::{AutoSecrets, Simulator};
+use pulumi_cloud_simulator::{Allowance, AutoSecrets, OidcIssuer, Simulator};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Pulumi Cloud's Deployments API, simulated: organizations, stacks, settings and deployments in memory.
@@ -38,6 +40,13 @@ struct Options {
     /// Keep environment variables as they were sent, even when they look like secrets.
     #[arg(long)]
     no_auto_secrets: bool,
+    /// What a stack's program gives out: a JSON object, in it `{"secret": …}` for secrets; may be repeated.
+    #[arg(long, value_name = "ORG/PROJECT/STACK=JSON", value_parser = outputs)]
+    outputs: Vec<(String, Value)>,
+    /// Lets bearers of an issuer's ID tokens with this subject (`*` stands for anything) have tokens of the
+    /// organization; may be repeated. Signatures are not checked.
+    #[arg(long, value_name = "ORG,ISSUER,SUBJECT", value_parser = trust)]
+    trust: Vec<(String, String, String)>,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -45,6 +54,22 @@ fn positive(text: &str) -> Result<f64, String> {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("must be a number greater than 0".to_owned()),
     }
+}
+
+fn outputs(text: &str) -> Result<(String, Value), String> {
+    let (stack, outputs) = text.split_once('=').ok_or("write ORGANIZATION/PROJECT/STACK=JSON")?;
+    match serde_json::from_str(outputs) {
+        Ok(outputs @ Value::Object(_)) => Ok((stack.to_owned(), outputs)),
+        _ => Err("the outputs must be a JSON object".to_owned()),
+    }
+}
+
+fn trust(text: &str) -> Result<(String, String, String), String> {
+    let parts: Vec<&str> = text.splitn(3, ',').collect();
+    let [organization, issuer, subject] = parts.as_slice() else {
+        return Err("write ORGANIZATION,ISSUER,SUBJECT".to_owned());
+    };
+    Ok(((*organization).to_owned(), (*issuer).to_owned(), (*subject).to_owned()))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -83,6 +108,18 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let simulator = builder.start().await?;
     for organization in &options.organization {
         simulator.set_concurrency(organization, options.concurrency)?;
+    }
+    for (stack, outputs) in &options.outputs {
+        simulator.set_outputs(stack, outputs)?;
+    }
+    let mut issuers: BTreeMap<(String, String), OidcIssuer> = BTreeMap::new();
+    for (organization, url, subject) in options.trust {
+        let place = (organization, url);
+        let issuer = issuers.remove(&place).unwrap_or_else(|| OidcIssuer::new(place.1.as_str()));
+        issuers.insert(place, issuer.allow(subject, Allowance::Organization { admin: true }));
+    }
+    for ((organization, _), issuer) in issuers {
+        simulator.trust_issuer(&organization, issuer)?;
     }
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on {}", simulator.url()).context("cannot write to the standard output")?;

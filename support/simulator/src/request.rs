@@ -13,6 +13,34 @@ use crate::world::organization::Subscription;
 use crate::world::people::User;
 use crate::world::{StackKey, World};
 
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Today: the operation stands at the top, and the stack's settings are inherited unless it says otherwise.
+    Stacks,
+    /// Deprecated: the operation is part of the operation context, and nothing is inherited unless it says so. Drift
+    /// is not known.
+    Preview,
+}
+
+impl Form {
+    /// Where the operation stands.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Stacks => "top level",
+            Self::Preview => "operationContext",
+        }
+    }
+}
+
+fn parse(name: &str) -> Result<Operation, ApiError> {
+    Operation::parse(name).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> ApiError {
+    ApiError::invalid("Deployment", "operation", &format!("unknown operation {name:?}"))
+}
+
 /// What shall run, and with which settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -25,30 +53,41 @@ pub(crate) struct Request {
 
 impl Request {
     /// Reads a body like `{"operation": "update"}` and checks it as if it ran now.
-    pub(crate) fn read(world: &World, stack: StackKey, body: &Value) -> Result<Self, ApiError> {
-        let missing = || ApiError::bad_request("Missing top level required field 'operation'");
+    pub(crate) fn read(world: &World, stack: StackKey, body: &Value, form: Form) -> Result<Self, ApiError> {
+        let missing = || ApiError::bad_request(format!("Missing {} required field 'operation'", form.place()));
         let entries = body.as_object().ok_or_else(missing)?;
-        let operation = match settings::property(entries, "operation") {
-            None | Some(Value::Null) => return Err(missing()),
-            Some(Value::String(name)) if name.is_empty() => return Err(missing()),
-            Some(name) => {
-                let name = name.as_str().unwrap_or_default();
-                Operation::parse(name).ok_or_else(|| {
-                    ApiError::invalid("Deployment", "operation", &format!("unknown operation {name:?}"))
-                })?
-            }
-        };
         let inherits = match settings::property(entries, "inheritSettings") {
-            None | Some(Value::Null) => true,
+            None | Some(Value::Null) => form == Form::Stacks,
             Some(Value::Bool(inherits)) => *inherits,
             Some(_) => {
                 return Err(ApiError::bad_request("invalid request body: inheritSettings must be a bool"));
             }
         };
-        let decoded = world.decoder().settings(body)?;
-        if settings::text(&decoded["operationContext"]["operation"]).is_some() {
-            return Err(ApiError::bad_request("'operation' must only be set at the top level"));
+        let name = match form {
+            Form::Stacks => match settings::property(entries, "operation") {
+                None | Some(Value::Null) => return Err(missing()),
+                Some(Value::String(name)) if name.is_empty() => return Err(missing()),
+                Some(name) => Some(name.as_str().unwrap_or_default()),
+            },
+            Form::Preview => None,
+        };
+        if let Some(name) = name {
+            parse(name)?;
         }
+        let mut decoded = world.decoder().settings(body)?;
+        let nested = decoded.pointer_mut("/operationContext/operation").map(Value::take);
+        let nested = nested.as_ref().and_then(settings::text);
+        let operation = match (name, nested) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::bad_request("'operation' must only be set at the top level"));
+            }
+            (Some(name), None) => parse(name)?,
+            (None, Some(name)) => parse(name).and_then(|operation| match operation {
+                Operation::DetectDrift | Operation::RemediateDrift => Err(unknown(name)),
+                operation => Ok(operation),
+            })?,
+            (None, None) => return Err(missing()),
+        };
         let request = Self { operation, inherits, settings: decoded };
         request.merged(world, stack)?;
         Ok(request)

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::dialect::Dialect;
 use crate::faults::Faults;
 use crate::recording::Recorder;
 use crate::world::World;
@@ -14,11 +15,12 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     pub(crate) recorder: Recorder,
     pub(crate) faults: Faults,
+    pub(crate) dialect: Dialect,
 }
 
 impl Shared {
-    pub(crate) fn new(world: World, recorder: Recorder) -> Self {
-        Self { world: Mutex::new(world), recorder, faults: Faults::default() }
+    pub(crate) fn new(world: World, recorder: Recorder, dialect: Dialect) -> Self {
+        Self { world: Mutex::new(world), recorder, faults: Faults::default(), dialect }
     }
 
     /// The world, with everything done that is due at `now`.

@@ -43,6 +43,10 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
+    pub(crate) fn binary(body: impl Into<Bytes>) -> Self {
+        Self::typed(StatusCode::OK, "application/octet-stream", body)
+    }
+
     pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Self {
         Self::typed(status, "text/plain; charset=utf-8", body.into())
     }

@@ -10,7 +10,7 @@ use super::call::invalid_query;
 use super::time::short_time;
 use super::{Answer, Call, Outcome};
 use crate::errors::ApiError;
-use crate::request::Request;
+use crate::request::{Form, Request};
 use crate::run::{self, Run};
 use crate::settings;
 use crate::world::deployment::{Deployment, Status};
@@ -22,12 +22,17 @@ use crate::world::{DeploymentKey, StackKey, World};
 const INITIATOR: &str = "x-pulumi-deployment-initiator";
 
 pub(super) fn post(call: &Call) -> Outcome {
+    post_as(call, Form::Stacks)
+}
+
+pub(super) fn post_as(call: &Call, form: Form) -> Outcome {
     let body = call.json()?;
     let initiator = call.headers.get(INITIATOR).and_then(|value| value.to_str().ok());
     let mut world = call.world();
     let stack = call.stack(&world)?;
     let user = Arc::clone(&call.access.user);
-    let key = create(&mut world, stack, &body, user, initiator.unwrap_or("api"), call.now)?;
+    let order = Request::read(&world, stack, &body, form)?.order(&world, stack, user, initiator.unwrap_or("api"))?;
+    let key = world.enqueue(stack, order, call.now);
     let deployment = &world.deployments[&key];
     let body = json!({
         "id": deployment.id,
@@ -37,7 +42,7 @@ pub(super) fn post(call: &Call) -> Outcome {
     Ok(Answer::json(StatusCode::ACCEPTED, &body))
 }
 
-/// Checks the request, merges it with the stack's settings and puts the deployment into the queue.
+/// Does what a request in today's form does.
 pub(crate) fn create(
     world: &mut World,
     stack: StackKey,
@@ -46,7 +51,7 @@ pub(crate) fn create(
     initiator: &str,
     now: Timestamp,
 ) -> Result<DeploymentKey, ApiError> {
-    let order = Request::read(world, stack, body)?.order(world, stack, requested_by, initiator)?;
+    let order = Request::read(world, stack, body, Form::Stacks)?.order(world, stack, requested_by, initiator)?;
     Ok(world.enqueue(stack, order, now))
 }
 
@@ -70,11 +75,16 @@ pub(super) fn get(call: &Call) -> Outcome {
 
 pub(super) fn get_by_version(call: &Call) -> Outcome {
     let world = call.world();
-    let stack = &world.stacks[&call.stack(&world)?];
+    let deployment = find_version(call, &world)?;
+    Ok(Answer::ok(&details(&world, deployment, call.now)))
+}
+
+/// The deployment whose version is in the path.
+pub(super) fn find_version<'w>(call: &Call, world: &'w World) -> Result<&'w Deployment, ApiError> {
+    let stack = &world.stacks[&call.stack(world)?];
     let version: Option<usize> = call.parameter("version").parse().ok();
     let key = version.and_then(|version| version.checked_sub(1)).and_then(|place| stack.deployments.get(place));
-    let (_, deployment) = existing(&world, key)?;
-    Ok(Answer::ok(&details(&world, deployment, call.now)))
+    existing(world, key).map(|(_, deployment)| deployment)
 }
 
 /// What both reading and listing show.
@@ -91,7 +101,7 @@ fn summary(deployment: &Deployment) -> Value {
     })
 }
 
-fn details(world: &World, deployment: &Deployment, now: Timestamp) -> Value {
+pub(super) fn details(world: &World, deployment: &Deployment, now: Timestamp) -> Value {
     let stack = &world.stacks[&deployment.stack];
     let mut body = summary(deployment);
     body["latestVersion"] = stack.latest_deployment().into();
@@ -164,8 +174,8 @@ fn listed(world: &World, deployment: &Deployment, now: Timestamp) -> Value {
     body["jobs"] = jobs.into();
     body["updates"] = updates_of(deployment, stack).map(nested_update).collect();
     let pool = settings::agent_pool(&deployment.settings);
-    if let Some((id, name)) = pool.and_then(|id| organization.agent_pools.get_key_value(id)) {
-        body["agentPool"] = json!({"id": id, "name": name});
+    if let Some((id, pool)) = pool.and_then(|id| organization.agent_pools.get_key_value(id)) {
+        body["agentPool"] = json!({"id": id, "name": pool.name});
     }
     body
 }

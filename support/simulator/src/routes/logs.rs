@@ -1,5 +1,7 @@
 //! Logs of deployments.
 
+use serde_json::Value;
+
 use super::call::invalid_query;
 use super::{Answer, Call, Outcome};
 use crate::errors::ApiError;
@@ -8,6 +10,11 @@ use crate::logs;
 const DEFAULT_COUNT: usize = 100;
 
 pub(super) fn get(call: &Call) -> Outcome {
+    read(call, call.query("continuationToken")).map(|body| Answer::ok(&body))
+}
+
+/// What the query asks for; `token` is the place in the stream.
+pub(super) fn read(call: &Call, token: Option<&str>) -> Result<Value, ApiError> {
     let count = call.number("count");
     let count = count
         .ok()
@@ -17,15 +24,12 @@ pub(super) fn get(call: &Call) -> Outcome {
     let (job, step, offset) = (call.number("job")?, call.number("step")?, call.number("offset")?);
     let world = call.world();
     let (_, deployment) = super::deployments::find(call, &world)?;
-    let body = if job.is_none() && step.is_none() {
-        logs::stream(deployment, call.query("continuationToken"), count, call.now)?
-    } else {
-        if job.unwrap_or(0) != 0 {
-            return Err(ApiError::not_found("Run not found"));
-        }
-        let step =
-            step.unwrap_or(world.first_step).checked_sub(world.first_step).ok_or_else(|| invalid_query("step"))?;
-        logs::of_step(deployment, step, offset.unwrap_or(0), count, call.now)?
-    };
-    Ok(Answer::ok(&body))
+    if job.is_none() && step.is_none() {
+        return logs::stream(deployment, token, count, call.now);
+    }
+    if job.unwrap_or(0) != 0 {
+        return Err(ApiError::not_found("Run not found"));
+    }
+    let step = step.unwrap_or(world.first_step).checked_sub(world.first_step).ok_or_else(|| invalid_query("step"))?;
+    logs::of_step(deployment, step, offset.unwrap_or(0), count, call.now)
 }

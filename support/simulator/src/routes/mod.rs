@@ -1,5 +1,7 @@
 //! The routes of the API: one table, one module per group of resources.
 
+mod agent_pools;
+mod agents;
 mod call;
 mod deployments;
 mod drift;
@@ -8,6 +10,7 @@ mod logs;
 mod oauth;
 mod organization;
 mod organizations;
+mod preview;
 mod schedules;
 mod service;
 mod settings;
@@ -18,6 +21,7 @@ mod tags;
 mod time;
 mod tokens;
 mod updates;
+mod usage;
 mod user;
 
 use axum::http::Method;
@@ -49,6 +53,12 @@ const fn open(name: &'static str, method: Method, path: &'static str, handler: f
 macro_rules! stack_path {
     ($rest:literal) => {
         concat!("/api/stacks/{organization}/{project}/{stack}", $rest)
+    };
+}
+
+macro_rules! preview_path {
+    ($rest:literal) => {
+        concat!("/api/preview/{organization}/{project}/{stack}", $rest)
     };
 }
 
@@ -116,6 +126,31 @@ pub(crate) static ROUTES: &[Route] = &[
     route("ListDriftRuns", Method::GET, stack_path!("/drift/runs"), drift::list),
     route("GetDriftRun", Method::GET, stack_path!("/drift/runs/{run}"), drift::get),
     route("GetDriftStatus", Method::GET, stack_path!("/drift/status"), drift::status),
+    route("PreviewGetSettings", Method::GET, preview_path!("/deployment/settings"), settings::get),
+    route("PreviewPatchSettings", Method::POST, preview_path!("/deployment/settings"), settings::patch),
+    route("PreviewDeleteSettings", Method::DELETE, preview_path!("/deployment/settings"), settings::delete),
+    route("PreviewCreateDeployment", Method::POST, preview_path!("/deployments"), preview::create),
+    route("PreviewListDeployments", Method::GET, preview_path!("/deployments"), preview::list),
+    route("PreviewGetDeployment", Method::GET, preview_path!("/deployments/{id}"), preview::get),
+    route(
+        "PreviewGetDeploymentByVersion",
+        Method::GET,
+        preview_path!("/deployments/version/{version}"),
+        preview::get_by_version,
+    ),
+    route("PreviewGetDeploymentLogs", Method::GET, preview_path!("/deployments/{id}/logs"), preview::get_logs),
+    route("PreviewCancelDeployment", Method::POST, preview_path!("/deployments/{id}/cancel"), deployments::cancel),
+    route("GetUsageSummary", Method::GET, organization_path!("/deployments/summary"), usage::summary),
+    route("GetUsageReport", Method::GET, organization_path!("/deployments/usagereport"), usage::report),
+    route("ListAgentPools", Method::GET, organization_path!("/agent-pools"), agent_pools::list),
+    route("CreateAgentPool", Method::POST, organization_path!("/agent-pools"), agent_pools::create),
+    route("GetAgentPool", Method::GET, organization_path!("/agent-pools/{pool}"), agent_pools::get),
+    route("UpdateAgentPool", Method::PATCH, organization_path!("/agent-pools/{pool}"), agent_pools::patch),
+    route("DeleteAgentPool", Method::DELETE, organization_path!("/agent-pools/{pool}"), agent_pools::delete),
+    // Not for users: the agents have tokens of their own.
+    open("PollForDeployment", Method::GET, "/api/deployments/poll", agents::poll),
+    open("DownloadExecutor", Method::GET, "/api/deployments/executor", agents::executor),
+    open("GetDeploymentStatus", Method::GET, "/api/deployments/{id}/status", agents::status),
     route("ListOrganizationDeployments", Method::GET, organization_path!("/deployments"), organizations::deployments),
     route("PauseOrganization", Method::POST, organization_path!("/deployments/pause"), organizations::pause),
     route("ResumeOrganization", Method::POST, organization_path!("/deployments/resume"), organizations::resume),
@@ -136,8 +171,12 @@ pub(crate) static ROUTES: &[Route] = &[
     route("UpdateStackTag", Method::PATCH, stack_path!("/tags/{tag}"), tags::update),
     route("DeleteStackTag", Method::DELETE, stack_path!("/tags/{tag}"), tags::delete),
     route("ExportStack", Method::GET, stack_path!("/export"), state::export),
+    route("EncryptValue", Method::POST, stack_path!("/encrypt"), state::encrypt),
+    route("BatchEncryptValue", Method::POST, stack_path!("/batch-encrypt"), state::batch_encrypt),
     route("DecryptValue", Method::POST, stack_path!("/decrypt"), state::decrypt),
     route("BatchDecryptValue", Method::POST, stack_path!("/batch-decrypt"), state::batch_decrypt),
+    route("NoteDecryption", Method::POST, stack_path!("/decrypt/log-decryption"), state::note_decryption),
+    route("NoteBatchDecryption", Method::POST, stack_path!("/decrypt/log-batch-decryption"), state::note_decryption),
     route("ListUpdates", Method::GET, stack_path!("/updates"), updates::list),
     route("GetLatestUpdate", Method::GET, stack_path!("/updates/latest"), updates::latest),
     route("GetUpdate", Method::GET, stack_path!("/updates/{version}"), updates::get),
@@ -150,7 +189,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route("GetRefreshEvents", Method::GET, stack_path!("/refresh/{update}/events"), events::get),
 ];
 
-/// The names of all routes.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ROUTES.iter().map(|route| route.name)
+/// The routes: method, path, name.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    ROUTES.iter().map(|route| (route.method.as_str(), route.path, route.name))
 }

@@ -214,6 +214,23 @@ fn features() -> Value {
         "serviceBackedConfigEnabled",
         "themingEnabled",
     ];
+    // The official SDK of 2026.10 asks for them, the service's description does not have them.
+    let undescribed = [
+        "agentTriggeredTasksEnabled",
+        "aiAgentsReadOnly",
+        "entityUserAssignmentsEnabled",
+        "gitHubEnterpriseCloudDataResidencyEnabled",
+        "neoCustomAgentsEnabled",
+        "neoCustomRolesEnabled",
+        "neoSecurityEnabled",
+        "policyExceptionsEnabled",
+        "staticDefaultRolesEnabled",
+    ];
     let entry = |on: bool| move |name: &str| (name.to_owned(), Value::Bool(on));
-    present.into_iter().map(entry(true)).chain(absent.into_iter().map(entry(false))).collect::<Map<_, _>>().into()
+    present
+        .into_iter()
+        .map(entry(true))
+        .chain(absent.into_iter().chain(undescribed).map(entry(false)))
+        .collect::<Map<_, _>>()
+        .into()
 }

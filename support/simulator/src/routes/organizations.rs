@@ -24,13 +24,19 @@ pub(super) fn resume(call: &Call) -> Outcome {
     set_paused(call, false)
 }
 
-fn set_paused(call: &Call, paused: bool) -> Outcome {
+/// The organization of the path, if the caller is an administrator of it.
+pub(super) fn administered(call: &Call) -> Result<&str, ApiError> {
     let name = call.parameter("organization");
-    let mut world = call.world();
-    world.visible_organization(&call.access, name)?;
+    call.world().visible_organization(&call.access, name)?;
     if call.access.roles.get(name) != Some(&Role::Admin) {
         return Err(ApiError::forbidden("Only organization administrators can do that"));
     }
+    Ok(name)
+}
+
+fn set_paused(call: &Call, paused: bool) -> Outcome {
+    let name = administered(call)?;
+    let mut world = call.world();
     let set = world.set_organization_paused(name, paused, call.now);
     set.map_err(|error| ApiError::not_found(error.to_string()))?;
     Ok(Answer::empty(StatusCode::OK))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::time::{read_time, short_time};
 use super::{Answer, Call, Outcome};
 use crate::errors::ApiError;
-use crate::request::Request;
+use crate::request::{Form, Request};
 use crate::settings;
 use crate::world::deployment::Operation;
 use crate::world::people::User;
@@ -63,7 +63,7 @@ fn read(world: &World, stack: StackKey, kind: Kind, body: &Value, now: Timestamp
             if !field("request").is_object() {
                 return Err(invalid("request is required"));
             }
-            (when, Request::read(world, stack, field("request"))?)
+            (when, Request::read(world, stack, field("request"), Form::Stacks)?)
         }
         Kind::Drift => {
             let cron = cron()?.ok_or_else(|| ApiError::bad_request("Invalid schedule: scheduleCron is required"))?;

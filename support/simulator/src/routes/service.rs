@@ -8,12 +8,12 @@ use super::{Answer, Call, Outcome};
 const LATEST_VERSION: &str = "3.250.0";
 const OLDEST_VERSION: &str = "3.150.0";
 
-/// What the simulator can do of what clients ask for: to open many secrets at once is not among what they ask for,
-/// but always there.
+/// What the simulator can do of what clients do not take for granted.
 #[allow(clippy::unnecessary_wraps, reason = "all handlers have the same type")]
 pub(super) fn capabilities(_: &Call) -> Outcome {
     Ok(Answer::ok(&json!({
         "capabilities": [
+            {"capability": "batch-encrypt"},
             {"capability": "deployment-schema-version", "version": 1, "configuration": {"version": 3}},
         ],
     })))

@@ -112,8 +112,11 @@ pub(super) fn metadata(call: &Call) -> Outcome {
     Ok(Answer::ok(&body))
 }
 
-/// There is no cache to clear.
 pub(super) fn clear_cache(call: &Call) -> Outcome {
-    call.stack(&call.world())?;
+    let mut world = call.world();
+    let key = call.stack(&world)?;
+    if let Some(stack) = world.stacks.get_mut(&key) {
+        stack.has_cache = false;
+    }
     Ok(Answer::empty(StatusCode::OK))
 }

@@ -1,5 +1,6 @@
-//! The state of stacks: taking it out, and opening the secrets in it.
+//! The state of stacks: taking it out, and opening and closing the secrets in it.
 
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -11,6 +12,26 @@ pub(super) fn export(call: &Call) -> Outcome {
     let world = call.world();
     let stack = &world.stacks[&call.stack(&world)?];
     Ok(Answer::ok(&stack.exported(&world.url)))
+}
+
+pub(super) fn encrypt(call: &Call) -> Outcome {
+    let body = call.json()?;
+    let plaintext = body["plaintext"].as_str().ok_or_else(|| ApiError::bad_request("invalid base64 encoding"))?;
+    Ok(Answer::ok(&json!({"ciphertext": closed(call, plaintext)?})))
+}
+
+pub(super) fn batch_encrypt(call: &Call) -> Outcome {
+    let body = call.json()?;
+    let plaintexts = body["plaintexts"].as_array();
+    let plaintexts = plaintexts.ok_or_else(|| ApiError::bad_request("plaintexts was not an array"))?;
+    let ciphertexts: Vec<String> = plaintexts
+        .iter()
+        .map(|plaintext| {
+            let plaintext = plaintext.as_str().ok_or_else(|| ApiError::bad_request("invalid base64 encoding"))?;
+            closed(call, plaintext)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Answer::ok(&json!({"ciphertexts": ciphertexts})))
 }
 
 pub(super) fn decrypt(call: &Call) -> Outcome {
@@ -33,6 +54,20 @@ pub(super) fn batch_decrypt(call: &Call) -> Outcome {
         plaintexts.insert(ciphertext.to_owned(), opened(call, ciphertext)?.into());
     }
     Ok(Answer::ok(&json!({"plaintexts": Value::Object(plaintexts)})))
+}
+
+/// The service keeps a log of who opened secrets without it; the simulator does not.
+pub(super) fn note_decryption(call: &Call) -> Outcome {
+    call.stack(&call.world())?;
+    Ok(Answer::empty(StatusCode::OK))
+}
+
+/// The ciphertext of a plaintext, both in base64.
+fn closed(call: &Call, plaintext: &str) -> Result<String, ApiError> {
+    let world = call.world();
+    let stack = &world.stacks[&call.stack(&world)?];
+    let bytes = STANDARD.decode(plaintext).map_err(|_| ApiError::bad_request("invalid base64 encoding"))?;
+    Ok(world.cipher.seal_for(&stack.id, &bytes))
 }
 
 /// The plaintext in base64. What was sealed for another stack does not open.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Run, output, plan};
 use crate::events::Script;
+use crate::settings;
 use crate::world::deployment::{Operation, Status};
 use crate::world::stack::{Hold, Update};
 use crate::world::{DeploymentKey, Event, StackKey, World};
@@ -82,10 +83,14 @@ impl World {
         };
         let step = &run.steps[run.current];
         let (failed, is_pulumi) = (step.fails, step.pulumi.is_some());
+        let fills_cache = !failed && step.name == plan::DEPENDENCIES;
         run.leave(at, failed);
         let is_last = run.current + 1 == run.steps.len();
         if is_pulumi {
             self.end_update(key, at, !failed);
+        }
+        if fills_cache {
+            self.fill_cache(key);
         }
         if failed {
             self.finish(key, Status::Failed, at);
@@ -96,6 +101,13 @@ impl World {
                 run.current += 1;
             }
             self.enter_step(key, at);
+        }
+    }
+
+    fn fill_cache(&mut self, key: DeploymentKey) {
+        let deployment = self.deployments.get(&key).filter(|deployment| settings::caches(&deployment.settings));
+        if let Some(stack) = deployment.and_then(|deployment| self.stacks.get_mut(&deployment.stack)) {
+            stack.has_cache = true;
         }
     }
 

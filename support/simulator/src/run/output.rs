@@ -44,7 +44,10 @@ pub(super) fn get_source(url: &str) -> Vec<String> {
     lines(&[&format!("Cloning {url}"), &format!("Successfully cloned: {url}")])
 }
 
-pub(super) fn dependencies() -> Vec<String> {
+pub(super) fn dependencies(is_cached: bool) -> Vec<String> {
+    if is_cached {
+        return lines(&["Restored dependencies from the cache", "", "up to date, audited 164 packages in 1s"]);
+    }
     lines(&["", "added 163 packages, and audited 164 packages in 12s", "", "found 0 vulnerabilities"])
 }
 

@@ -15,6 +15,9 @@ const STEP_SECONDS: &str = "SIMULATOR_STEP_SECONDS";
 const RESOURCES: &str = "SIMULATOR_RESOURCES";
 const OUTPUTS: &str = "SIMULATOR_OUTPUTS";
 
+/// The step whose result is cached.
+pub(super) const DEPENDENCIES: &str = "Download dependencies";
+
 /// How many resources a program has when it does not say.
 const DEFAULT_RESOURCES: u64 = 4;
 
@@ -81,7 +84,9 @@ pub(crate) fn plan(world: &World, stack: &Stack, deployment: &Deployment) -> Vec
     };
     step("Get source", 5.0, lines, failure, None);
     if !settings::option(&deployment.settings, "skipInstallDependencies") {
-        step("Download dependencies", 12.0, output::dependencies(), None, None);
+        let is_cached = stack.has_cache && settings::caches(&deployment.settings);
+        let seconds = if is_cached { 2.0 } else { 12.0 };
+        step(DEPENDENCIES, seconds, output::dependencies(is_cached), None, None);
     }
     for (index, command) in settings::pre_run_commands(&deployment.settings).iter().enumerate() {
         let name = format!("Pre-run command {}", index + 1);

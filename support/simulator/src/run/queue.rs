@@ -68,12 +68,17 @@ impl World {
     }
 
     /// Tells the organization which deployment of the stack is the next, if it may start.
-    pub(super) fn line_up(&mut self, key: StackKey) {
-        let Some(stack) = self.stacks.get_mut(&key) else {
+    pub(crate) fn line_up(&mut self, key: StackKey) {
+        let Some(stack) = self.stacks.get(&key) else {
             return;
         };
         let may_start = !stack.paused && stack.active.is_none();
-        let next = stack.waiting.first().copied().filter(|_| may_start);
+        // What is meant for agents waits until one of them asks for it.
+        let runs_by_itself = |key: &DeploymentKey| self.pool_of(*key).is_none_or(|(_, pool)| pool.is_played);
+        let next = stack.waiting.first().copied().filter(|next| may_start && runs_by_itself(next));
+        let Some(stack) = self.stacks.get_mut(&key) else {
+            return;
+        };
         let before = std::mem::replace(&mut stack.ready, next);
         if let Some(organization) = self.organizations.get_mut(&stack.name.organization) {
             if let Some(before) = before {
@@ -97,7 +102,7 @@ impl World {
         }
     }
 
-    fn accept(&mut self, key: DeploymentKey, stack: StackKey, now: Timestamp) {
+    pub(crate) fn accept(&mut self, key: DeploymentKey, stack: StackKey, now: Timestamp) {
         if let Some(stack) = self.stacks.get_mut(&stack) {
             stack.waiting.remove(&key);
             stack.active = Some(key);
@@ -106,6 +111,13 @@ impl World {
         if let Some(deployment) = self.deployments.get_mut(&key) {
             deployment.status = Status::Accepted;
             deployment.modified = now;
+        }
+        if let Some(pool) = self.pool_of(key).map(|(id, _)| id.to_owned()) {
+            let organization = self.stacks[&stack].name.organization.clone();
+            let organization = self.organizations.get_mut(&organization);
+            if let Some(pool) = organization.and_then(|organization| organization.agent_pools.get_mut(&pool)) {
+                pool.last_deployment = Some(now);
+            }
         }
         let start = now.checked_add(self.scaled(ACCEPT_SECONDS));
         self.plan_progress(key, start.unwrap_or(Timestamp::MAX));

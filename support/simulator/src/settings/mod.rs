@@ -103,6 +103,11 @@ pub(crate) fn option(settings: &Value, name: &str) -> bool {
     settings["operationContext"]["options"][name].as_bool().unwrap_or(false)
 }
 
+/// Whether dependencies are kept from one run for the next.
+pub(crate) fn caches(settings: &Value) -> bool {
+    settings["cacheOptions"]["enable"].as_bool().unwrap_or(false)
+}
+
 /// The commands that run before Pulumi does.
 pub(crate) fn pre_run_commands(settings: &Value) -> Vec<String> {
     let commands = settings["operationContext"]["preRunCommands"].as_array();

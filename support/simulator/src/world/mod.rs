@@ -3,6 +3,7 @@
 //! There is no task per run. Whoever looks at the world first lets it catch up: every event that is due happens, in
 //! order, at the time at which it was due.
 
+pub(crate) mod agent_pool;
 pub(crate) mod deployment;
 pub(crate) mod drift;
 pub(crate) mod organization;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::agent_pool::AgentPool;
 use super::{DeploymentKey, StackKey};
 use crate::oidc::Issuers;
 
@@ -33,8 +34,8 @@ pub(crate) struct Organization {
     pub(crate) subscription: Subscription,
     /// By project and stack.
     pub(crate) stacks: BTreeMap<(String, String), StackKey>,
-    /// Agent pools: their names by their ids.
-    pub(crate) agent_pools: BTreeMap<String, String>,
+    /// By their ids.
+    pub(crate) agent_pools: BTreeMap<String, AgentPool>,
     /// Roles that deployments may run with: their names by their ids.
     pub(crate) roles: BTreeMap<String, String>,
     /// Where the templates of projects come from, for those that have one.

@@ -38,6 +38,8 @@ pub(crate) struct Stack {
     /// How many resources the stack has.
     pub(crate) resources: u64,
     pub(crate) state: State,
+    /// Runs with caching have left their dependencies behind for the next.
+    pub(crate) has_cache: bool,
     pub(crate) schedules: BTreeMap<ScheduleKey, Schedule>,
     pub(crate) drift: Drift,
 }
@@ -78,6 +80,7 @@ impl Stack {
             updates: Vec::new(),
             resources: 0,
             state: State::default(),
+            has_cache: false,
             schedules: BTreeMap::new(),
             drift: Drift::default(),
         }

@@ -1,7 +1,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use crate::support::Api;
+use serde_json::json;
+
+use crate::support::{Api, UNSIGNED_TOKEN};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulumi-cloud-simulator"));
@@ -24,6 +26,28 @@ async fn it_says_where_it_listens_and_stops_when_told() {
     }
 }
 
+#[tokio::test]
+async fn it_begins_with_outputs_and_trusted_issuers() {
+    let arguments = ["--listen", "127.0.0.1:0", "--token", "t", "--organization", "acme", "--stack", "acme/web/prod"];
+    let more = ["--outputs", r#"acme/web/prod={"url": "u"}"#, "--trust", "acme,https://i,s"];
+    let mut child = program().args(arguments).args(more).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let api = Api::new(line.trim().strip_prefix("listening on ").unwrap().to_owned(), "t");
+    let state = api.get("/api/stacks/acme/web/prod/export").await.expect(200);
+    assert_eq!(state["deployment"]["resources"][0]["outputs"], json!({"url": "u"}));
+    let request = json!({
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": "urn:pulumi:org:acme",
+        "subject_token": UNSIGNED_TOKEN,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "requested_token_type": "urn:pulumi:token-type:access_token:organization",
+    });
+    api.post("/api/oauth/token", request).await.expect(200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn mistakes_are_told_in_a_sentence() {
     for (arguments, sentence) in [
@@ -35,6 +59,16 @@ fn mistakes_are_told_in_a_sentence() {
         (vec!["--token", "t", "--organization", "acme", "--speed", "0"], "must be a number greater than 0"),
         (vec!["--token", "t", "--organization", "acme", "--listen", "nonsense"], "cannot listen on nonsense"),
         (vec!["--organization", "acme"], "--token"),
+        (
+            vec!["--token", "t", "--organization", "acme", "--outputs", "acme/web/prod"],
+            "write ORGANIZATION/PROJECT/STACK",
+        ),
+        (vec!["--token", "t", "--organization", "acme", "--outputs", "acme/web/prod=3"], "must be a JSON object"),
+        (vec!["--token", "t", "--organization", "acme", "--trust", "acme,x"], "write ORGANIZATION,ISSUER,SUBJECT"),
+        (
+            vec!["--token", "t", "--organization", "acme", "--trust", "other,https://i,s"],
+            "organization \"other\" is not",
+        ),
     ] {
         let mut child = program().args(&arguments).spawn().unwrap();
         let mut text = String::new();

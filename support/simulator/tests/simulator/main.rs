@@ -7,8 +7,10 @@
     reason = "helpers of tests may fail like the tests themselves"
 )]
 
+mod agents;
 mod auth;
 mod binary;
+mod cli;
 mod conformance;
 mod creating;
 mod drift;
@@ -19,10 +21,12 @@ mod listing;
 mod load;
 mod logs;
 mod organizations;
+mod preview;
 mod queue;
 mod requests;
 mod runs;
 mod schedules;
+mod sdk;
 mod secrets;
 mod settings;
 mod stacks;
@@ -31,3 +35,4 @@ mod support;
 mod tags;
 mod tokens;
 mod updates;
+mod usage;

@@ -70,8 +70,28 @@ async fn removing_a_stack_in_the_middle_of_a_run_frees_its_place() {
 #[tokio::test]
 async fn the_cache_can_be_cleared() {
     let bench = bench().await;
-    bench.api.delete(&stack_path("/deployments/cache")).await.expect(200);
+    let path = stack_path("/deployments/cache");
+    bench.api.delete(&path).await.expect(200);
     bench.api.delete("/api/stacks/acme/web/none/deployments/cache").await.expect_error(404);
+
+    let caching = json!({"cacheOptions": {"enable": true}});
+    bench.simulator.patch_settings("acme/web/prod", &caching).unwrap();
+    let mut restored = Vec::new();
+    for version in 1..=4 {
+        let mut body = with_source("update");
+        if version == 3 {
+            body["cacheOptions"] = json!({"enable": false});
+        }
+        let id = bench.create(body).await;
+        bench.wait_status(version, "succeeded").await;
+        let log = bench.api.get(&stack_path(&format!("/deployments/{id}/logs?count=499"))).await;
+        restored.push(log.text.contains("from the cache"));
+        if version == 3 {
+            bench.api.delete(&path).await.expect(200);
+        }
+    }
+    // Filled by the first; not used by the third; gone before the fourth.
+    assert_eq!(restored, [false, true, false, false]);
 }
 
 #[tokio::test]

@@ -99,6 +99,26 @@ async fn many_secrets_are_opened_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_sealed_opens_again() {
+    let bench = bench().await;
+    let plaintext = STANDARD.encode("hunter2");
+    let sealed = bench.api.post(&stack_path("/encrypt"), json!({"plaintext": plaintext})).await.expect(200);
+    let opened = bench.api.post(&stack_path("/decrypt"), sealed).await.expect(200);
+    assert_eq!(opened["plaintext"], plaintext);
+    let body = json!({"plaintexts": [plaintext, ""]});
+    let sealed = bench.api.post(&stack_path("/batch-encrypt"), body).await.expect(200);
+    let opened = bench.api.post(&stack_path("/batch-decrypt"), sealed.clone()).await.expect(200);
+    assert_eq!(opened["plaintexts"][sealed["ciphertexts"][0].as_str().unwrap()], plaintext);
+    assert_eq!(opened["plaintexts"][sealed["ciphertexts"][1].as_str().unwrap()], "");
+    bench.api.post(&stack_path("/encrypt"), json!({"plaintext": "***"})).await.expect_error(400);
+    bench.api.post(&stack_path("/batch-encrypt"), json!({})).await.expect_error(400);
+    for kind in ["log-decryption", "log-batch-decryption"] {
+        let path = stack_path(&format!("/decrypt/{kind}"));
+        bench.api.post(&path, json!({"commandName": "pulumi stack output"})).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_open_is_refused() {
     let bench = bench().await;
     bench.simulator.add_stack("acme/web/dev").unwrap();

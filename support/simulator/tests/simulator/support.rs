@@ -2,12 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use pulumi_cloud_simulator::{Builder, DeploymentView, Simulator};
+use pulumi_cloud_simulator::{Allowance, Builder, DeploymentView, OidcIssuer, Simulator};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 pub const STACK: &str = "acme/web/prod";
+
+/// An ID token that says
+/// `{"iss":"https://i","sub":"s","aud":"urn:pulumi:org:acme","exp":99999999999}` and that nobody has signed.
+pub const UNSIGNED_TOKEN: &str = concat!(
+    "eyJhbGciOiJub25lIn0.",
+    "eyJpc3MiOiJodHRwczovL2kiLCJzdWIiOiJzIiwiYXVkIjoidXJuOnB1bHVtaTpvcmc6YWNtZSIsImV4cCI6OTk5OTk5OTk5OTl9.",
+);
+
+/// The issuer that believes it.
+pub fn unsigned_issuer() -> OidcIssuer {
+    OidcIssuer::new("https://i").allow("s", Allowance::Organization { admin: false })
+}
 
 /// A simulator with the stack [`STACK`], and a client with its token.
 pub struct Bench {

@@ -1,10 +1,9 @@
 //! What surrounds deployments.
 
-use pulumi_cloud_simulator::{Allowance, OidcIssuer};
 use serde_json::{Value, json};
 
 use super::{Checker, DESCRIPTION, Description};
-use crate::support::{STACK, bench, stack_path, with_source};
+use crate::support::{STACK, UNSIGNED_TOKEN, bench, stack_path, unsigned_issuer, with_source};
 
 const STACK_TEMPLATE: &str = "/api/stacks/{orgName}/{projectName}/{stackName}";
 
@@ -28,6 +27,20 @@ fn adjust(document: &mut Value) {
     // Its text names the kind and the changes of resources, its properties do not.
     schemas["UpdateSummary"]["properties"]["kind"] = json!({"type": "string"});
     schemas["UpdateSummary"]["properties"]["resourceChanges"] = reference("Anything");
+    // The official SDK is newer than the description.
+    for name in [
+        "agentTriggeredTasksEnabled",
+        "aiAgentsReadOnly",
+        "entityUserAssignmentsEnabled",
+        "gitHubEnterpriseCloudDataResidencyEnabled",
+        "neoCustomAgentsEnabled",
+        "neoCustomRolesEnabled",
+        "neoSecurityEnabled",
+        "policyExceptionsEnabled",
+        "staticDefaultRolesEnabled",
+    ] {
+        schemas["OrganizationFeatures"]["properties"][name] = json!({"type": "boolean"});
+    }
     // Described as opaque.
     schemas["AppUntypedDeployment"]["properties"]["deployment"] = reference("Anything");
     schemas["AppAPICapabilityConfig"]["properties"]["configuration"] = reference("Anything");
@@ -83,14 +96,11 @@ async fn check_tokens(checker: &mut Checker) {
         checker.check("post", template, path, Some(body), 200).await;
         checker.check("get", template, path, None, 200).await;
     }
-    let issuer = OidcIssuer::new("https://i").allow("s", Allowance::Organization { admin: false });
-    checker.bench.simulator.trust_issuer("acme", issuer).unwrap();
-    // {"alg":"none"} . {"iss":"https://i","sub":"s","aud":"urn:pulumi:org:acme","exp":99999999999}
-    let token = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2kiLCJzdWIiOiJzIiwiYXVkIjoidXJuOnB1bHVtaTpvcmc6YWNtZSIsImV4cCI6OTk5OTk5OTk5OTl9.";
+    checker.bench.simulator.trust_issuer("acme", unsigned_issuer()).unwrap();
     let body = json!({
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "audience": "urn:pulumi:org:acme",
-        "subject_token": token,
+        "subject_token": UNSIGNED_TOKEN,
         "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
         "requested_token_type": "urn:pulumi:token-type:access_token:organization",
     });
