@@ -16,6 +16,7 @@ const FULL: [(&str, &str); 5] = [
         r#"
         name: acme
         backendURL: https://pulumi.example.com/base
+        dialect: Preview
         accessToken: {secretKeyRef: {name: pulumi, key: accessToken}}
         paused: false
         suspend: true
@@ -196,12 +197,12 @@ async fn a_full_manifest_comes_back_unchanged(#[values(0, 1, 2, 3, 4)] index: us
 #[case::organization(
     ORGANIZATION,
     "accessToken: {secretKeyRef: {name: pulumi, key: token}}",
-    json!({"backendURL": "https://api.pulumi.com", "suspend": false})
+    json!({"backendURL": "https://api.pulumi.com", "dialect": "Stacks", "suspend": false})
 )]
 #[case::rate_limit(
     ORGANIZATION,
     "{accessToken: {secretKeyRef: {name: pulumi, key: token}}, rateLimit: {}}",
-    json!({"backendURL": "https://api.pulumi.com", "suspend": false, "rateLimit": {"requestsPerSecond": 10, "burst": 20}})
+    json!({"backendURL": "https://api.pulumi.com", "dialect": "Stacks", "suspend": false, "rateLimit": {"requestsPerSecond": 10, "burst": 20}})
 )]
 #[case::settings(
     SETTINGS,
