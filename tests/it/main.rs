@@ -10,6 +10,7 @@ mod eventually;
 mod exactly_once;
 mod examples;
 mod organizations;
+mod preview;
 mod regressions;
 mod schedules;
 mod secrecy;
