@@ -62,27 +62,35 @@ async fn a_log_is_followed_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_step_s_log_is_read_part_by_part() {
+async fn a_step_s_log_is_followed_to_its_end() {
     let cloud = Cloud::new().await;
     let (id, _) = cloud.held().await;
-    cloud.simulator.release("acme/web/dev").unwrap();
-    let run = eventually("the run's end", async || {
-        let run = cloud.client.deployment(&mut permit(), &cloud.stack, &id).await.unwrap();
-        run.status.is_terminal().then_some(run)
-    })
-    .await;
+    let run = cloud.client.deployment(&mut permit(), &cloud.stack, &id).await.unwrap();
     let step = run.jobs[0].steps.iter().position(|step| step.name == "pulumi update").unwrap();
     let query = StepLogQuery { job: 0, step: u32::try_from(step).unwrap(), offset: 5, count: 499 };
-    let mut pages = cloud.client.step_log_pages(&cloud.stack, &id, query);
+    let mut log = cloud.client.follow_step_logs(&cloud.stack, &id, query, PACE);
     let mut lines = Vec::new();
-    while let Some(part) = pages.next(&mut permit()).await.unwrap() {
-        assert_eq!(part.name.as_deref(), Some("pulumi update"));
-        lines.extend(part.lines);
+    loop {
+        let part = log.next(&mut permit()).await.unwrap().unwrap();
+        if part.is_empty() {
+            break;
+        }
+        lines.extend(part);
     }
+    let began = Instant::now();
+    assert!(log.next(&mut permit()).await.unwrap().unwrap().is_empty());
+    assert!(log.next(&mut permit()).await.unwrap().unwrap().is_empty());
+    assert!(began.elapsed() >= PACE, "it pauses while there is nothing new");
+    cloud.simulator.release("acme/web/dev").unwrap();
+    lines.extend(log.all(&mut permit()).await.unwrap());
+
     let whole = cloud.client.follow_logs(&cloud.stack, &id, PACE).all(&mut permit()).await.unwrap();
     let header = whole.iter().position(|line| line.header.as_deref() == Some("pulumi update")).unwrap();
     let texts = |lines: &[LogLine]| lines.iter().map(|line| line.line.clone()).collect::<Vec<_>>();
+    assert!(lines.len() > 1000);
     assert_eq!(texts(&lines), texts(&whole[header + 1 + 5..]));
+    let asked = cloud.requests("GetDeploymentLogs").into_iter().filter(|request| request.query.contains("count=499"));
+    assert!(asked.count() >= 4);
 }
 
 #[tokio::test]

@@ -168,7 +168,7 @@ async fn what_the_preview_routes_lack_fails_without_a_request() {
     assert_eq!(client.dialect(), Dialect::Preview);
     client.user(permit).await.unwrap();
     client.stack(permit, stack).await.unwrap();
-    assert_eq!(client.update(permit, stack, 9999).await.unwrap_err().status(), Some(404));
+    assert_eq!(client.stack_update(permit, stack, 9999).await.unwrap_err().status(), Some(404));
     assert_eq!(client.decrypt(permit, stack, &Ciphertext("AAAB".into())).await.unwrap_err().status(), Some(400));
 }
 

@@ -33,15 +33,15 @@ impl Cloud {
 #[tokio::test]
 async fn updates_of_a_stack() {
     let cloud = Cloud::new().await;
-    let error = cloud.client.update(&mut permit(), &cloud.stack, 9999).await.unwrap_err();
+    let error = cloud.client.stack_update(&mut permit(), &cloud.stack, 9999).await.unwrap_err();
     assert_eq!((error.class(), error.is_service_answer()), (Class::NotFound, true));
     cloud.run("update").await;
-    let latest = cloud.client.latest_update(&mut permit(), &cloud.stack).await.unwrap();
+    let latest = cloud.client.latest_stack_update(&mut permit(), &cloud.stack).await.unwrap();
     assert_eq!((latest.kind.as_deref(), latest.result.as_deref()), (Some("update"), Some("succeeded")));
     assert_eq!(latest.resource_changes.get("create"), Some(&4));
     let version = latest.version.unwrap();
-    assert_eq!(cloud.client.update(&mut permit(), &cloud.stack, version).await.unwrap(), latest);
-    let summary = cloud.client.update_summary(&mut permit(), &cloud.stack, version).await.unwrap();
+    assert_eq!(cloud.client.stack_update(&mut permit(), &cloud.stack, version).await.unwrap(), latest);
+    let summary = cloud.client.stack_update_summary(&mut permit(), &cloud.stack, version).await.unwrap();
     assert_eq!((summary.result, summary.started, summary.finished), (latest.result, latest.started, latest.finished));
     assert!(summary.resource_count >= 4, "{}", summary.resource_count);
 }

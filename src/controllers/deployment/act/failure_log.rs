@@ -62,15 +62,19 @@ async fn tail(
 ) -> Result<Option<Vec<String>>, pulumi::Error> {
     let stack = connection.stack(&run.target.project, &run.target.stack);
     let mut lines: Vec<String> = vec![];
-    let query = StepLogQuery { job, step, offset: 0, count: PAGE };
-    let mut pages = connection.client.step_log_pages(&stack, &run.id, query);
+    let mut offset = 0;
     for _ in 0..PAGES {
-        let Some(page) = pages.next(permit).await? else { break };
+        let query = StepLogQuery { job, step, offset, count: PAGE };
+        let page = connection.client.step_logs(permit, &stack, &run.id, query).await?;
         if page.name.as_ref().is_some_and(|named| !named.eq_ignore_ascii_case(name)) {
             return Ok(None);
         }
         lines.extend(page.lines.into_iter().map(|LogLine { line, .. }| line).filter(|line| !line.trim().is_empty()));
         lines.drain(..lines.len().saturating_sub(wanted));
+        match page.next_offset {
+            Some(next) if next > offset => offset = next,
+            _ => break,
+        }
     }
     Ok(Some(lines))
 }
