@@ -272,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn forms_hold_texts_and_numbers_only() {
+        let mut form = Node::object();
+        form.insert(&["b c"], secret("a&b=ü"));
+        form.insert(&["a"], 7_i64);
+        assert_eq!(form.encode_form().unwrap().as_slice(), b"a=7&b%20c=a%26b%3D%C3%BC");
+        form.insert(&["c"], Node::object());
+        assert!(form.encode_form().is_err());
+        assert!(Node::Null.encode_form().is_err());
+    }
+
+    #[test]
     fn the_buffer_never_grows() {
         let mut node = Node::object();
         node.insert(&["key"], secret(&"long".repeat(10_000)));

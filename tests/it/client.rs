@@ -3,14 +3,18 @@
 
 mod creations;
 mod errors;
+mod following;
+mod lists;
 mod methods;
 mod observer;
+mod preview;
 mod secrets;
+mod surroundings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulumi_cloud_simulator::{Recorded, Simulator};
+use pulumi_cloud_simulator::{Builder, Recorded, Simulator};
 use pulumi_deployments_operator::pulumi::{
     Client, ClientConfig, Dialect, Governor, Node, Permit, Rate, SecretValue, StackId, Timeouts,
 };
@@ -32,9 +36,16 @@ impl Cloud {
     }
 
     async fn with_timeouts(timeouts: Timeouts) -> Self {
-        let builder = Simulator::builder().token(TOKEN).organization("acme").stack("acme/web/dev").speed(400.0);
-        let simulator = builder.start().await.unwrap();
+        let simulator = builder().start().await.unwrap();
         let client = client(&simulator.url(), TOKEN, timeouts);
+        Self { simulator, client, stack: stack("acme/web/dev") }
+    }
+
+    /// One that has the deprecated preview routes and no others.
+    async fn preview() -> Self {
+        let simulator = builder().dialect(pulumi_cloud_simulator::Dialect::PreviewOnly).start().await.unwrap();
+        let config = ClientConfig { dialect: Dialect::Preview, ..config(&simulator.url(), TOKEN) };
+        let client = Client::new(config).unwrap();
         Self { simulator, client, stack: stack("acme/web/dev") }
     }
 
@@ -43,15 +54,22 @@ impl Cloud {
     }
 }
 
-fn client(backend: &str, token: &str, timeouts: Timeouts) -> Client {
-    let config = ClientConfig {
+fn builder() -> Builder {
+    Simulator::builder().token(TOKEN).organization("acme").stack("acme/web/dev").speed(400.0)
+}
+
+fn config(backend: &str, token: &str) -> ClientConfig {
+    ClientConfig {
         backend: backend.to_owned(),
         token: secret(token),
         dialect: Dialect::Stacks,
-        timeouts,
+        timeouts: Timeouts::default(),
         governor: Governor::new(Rate { per_second: 10_000.0, burst: 1000 }),
-    };
-    Client::new(config).unwrap()
+    }
+}
+
+fn client(backend: &str, token: &str, timeouts: Timeouts) -> Client {
+    Client::new(ClientConfig { timeouts, ..config(backend, token) }).unwrap()
 }
 
 fn stack(name: &str) -> StackId {

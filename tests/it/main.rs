@@ -11,6 +11,7 @@ mod eventually;
 mod exactly_once;
 mod examples;
 mod organizations;
+mod preview;
 mod regressions;
 mod schedules;
 mod secrecy;

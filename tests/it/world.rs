@@ -82,7 +82,12 @@ impl Drop for World {
 impl World {
     /// A piece of the world without an operator.
     pub async fn without_operator(prefix: &str) -> Self {
-        let (plane, simulator) = (control_plane::shared().await, simulator().await);
+        Self::in_cloud(prefix, simulator().await).await
+    }
+
+    /// A piece of the world with a Pulumi Cloud of the test's own, and without an operator.
+    pub async fn in_cloud(prefix: &str, simulator: Simulator) -> Self {
+        let plane = control_plane::shared().await;
         let namespace = plane.namespace(prefix).await;
         let (organization, token) = (namespace.clone(), format!("token-of-{namespace}"));
         simulator.add_organization(&organization, &token);

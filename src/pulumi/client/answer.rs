@@ -77,6 +77,18 @@ pub(super) fn message_of(status: u16, body: &[u8]) -> (String, bool) {
     (message, body.code == Some(u64::from(status)))
 }
 
+/// What the refusal of a form says, as RFC 6749 has it; when it is one.
+pub(super) fn refusal_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+        #[serde(default)]
+        error_description: Option<String>,
+    }
+    let Refusal { error, error_description } = serde_json::from_slice(body).ok()?;
+    Some(error_description.map_or(error.clone(), |description| format!("{error}: {description}")))
+}
+
 /// The service's clock.
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(DATE)?.to_str().ok()?)
@@ -137,6 +149,15 @@ mod tests {
     #[case("", "the answer is not an error of the service", false)]
     fn messages(#[case] body: &str, #[case] message: &str, #[case] service: bool) {
         assert_eq!(message_of(404, body.as_bytes()), (message.to_owned(), service));
+    }
+
+    #[rstest]
+    #[case(r#"{"error":"invalid_grant","error_description":"it is over"}"#, Some("invalid_grant: it is over"))]
+    #[case(r#"{"error":"invalid_request"}"#, Some("invalid_request"))]
+    #[case(r#"{"code":404,"message":"m"}"#, None)]
+    #[case("<html>", None)]
+    fn refusals(#[case] body: &str, #[case] message: Option<&str>) {
+        assert_eq!(refusal_of(body.as_bytes()).as_deref(), message);
     }
 
     #[rstest]

@@ -67,10 +67,11 @@ impl Client {
         self.transport.fetch(permit, call).await
     }
 
-    /// One step's log, from `query` on, part by part to where it ends now.
+    /// One step's log from `query` on, while it is written and to its end. `pace` is the pause while there is nothing
+    /// new.
     #[must_use]
-    pub fn step_log_pages(&self, stack: &StackId, id: &str, query: StepLogQuery) -> StepLogPages {
-        StepLogPages { client: self.clone(), stack: stack.clone(), id: id.to_owned(), query: Some(query) }
+    pub fn follow_step_logs(&self, stack: &StackId, id: &str, query: StepLogQuery, pace: Duration) -> Follow<StepLog> {
+        Follow::new(self.clone(), StepLog { stack: stack.clone(), id: id.to_owned(), query }, pace)
     }
 }
 
@@ -95,24 +96,27 @@ impl Feed for RunLog {
     }
 }
 
-/// One step's log, part by part.
-#[derive(Debug)]
-pub struct StepLogPages {
-    client: Client,
+/// One step's log, as it is followed. What stands for a token is the number of the next line.
+#[derive(Clone, Debug)]
+pub struct StepLog {
     stack: StackId,
     id: String,
-    /// None: all has been read.
-    query: Option<StepLogQuery>,
+    query: StepLogQuery,
 }
 
-impl StepLogPages {
-    /// The next part, for one unit of the permit; `None` at the end. After an error the same part is asked for again.
-    pub async fn next(&mut self, permit: &mut Permit) -> Result<Option<StepLogs>, Error> {
-        let Some(query) = self.query else { return Ok(None) };
-        let part = self.client.step_logs(permit, &self.stack, &self.id, query).await?;
-        // An offset that does not grow would be asked for without end.
-        let further = part.next_offset.filter(|next| *next > query.offset);
-        self.query = further.map(|offset| StepLogQuery { offset, ..query });
-        Ok(Some(part))
+impl Feed for StepLog {
+    type Item = LogLine;
+
+    async fn part(
+        &self,
+        client: &Client,
+        permit: &mut Permit,
+        token: Option<&str>,
+    ) -> Result<(Vec<LogLine>, Option<String>), Error> {
+        let offset = token.and_then(|token| token.parse().ok()).unwrap_or(self.query.offset);
+        let query = StepLogQuery { offset, ..self.query };
+        let StepLogs { lines, next_offset, .. } = client.step_logs(permit, &self.stack, &self.id, query).await?;
+        // Never back: lines that are not written yet may have been asked for.
+        Ok((lines, next_offset.map(|next| next.max(offset).to_string())))
     }
 }

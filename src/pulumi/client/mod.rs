@@ -41,7 +41,7 @@ pub use agent_pools::AgentPoolChange;
 pub use deployments::{ListQuery, Sort};
 pub use dialect::Dialect;
 pub use follow::{Feed, Follow};
-pub use logs::{RunLog, StepLogPages, StepLogQuery};
+pub use logs::{RunLog, StepLog, StepLogQuery};
 pub use pages::{Listing, Pages};
 pub use schedules::{ScheduleRequest, ScheduleTiming};
 pub use token_exchange::{RequestedToken, TokenExchange, TokenExchangeConfig, TokenRequest};

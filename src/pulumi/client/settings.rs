@@ -4,7 +4,7 @@ use reqwest::Method;
 
 use super::routes::Route;
 use super::transport::Call;
-use super::{Client, Error};
+use super::{Client, Dialect, Error};
 use crate::pulumi::document::Node;
 use crate::pulumi::governor::Permit;
 use crate::pulumi::secret::SecretValue;
@@ -29,15 +29,19 @@ impl Client {
         self.transport.fetch(permit, call).await
     }
 
-    /// `PutSettings`: puts a document in the place of the settings, whatever they were, and answers the result.
+    /// `PutSettings`: puts a document in the place of the settings, whatever they were, and answers the result. Not in
+    /// the preview dialect.
     pub async fn replace_settings(
         &self,
         permit: &mut Permit,
         stack: &StackId,
         document: &Node,
     ) -> Result<RemoteSettings, Error> {
-        let call =
-            Call { method: Method::PUT, body: Some(document), ..Call::get("PutSettings", Route::settings(stack)) };
+        const CALL: &str = "PutSettings";
+        if self.dialect() == Dialect::Preview {
+            return Err(Error::lacking(CALL, "replacing settings as a whole"));
+        }
+        let call = Call { method: Method::PUT, body: Some(document), ..Call::get(CALL, Route::settings(stack)) };
         self.transport.fetch(permit, call).await
     }
 

@@ -273,6 +273,8 @@ impl Transport {
         let body = read(&mut response, LARGEST_ERROR).await.unwrap_or_default();
         let (message, service_answer) = if status.is_redirection() {
             ("it redirects, which is not followed: check the backend's URL".to_owned(), false)
+        } else if let Some(refusal) = answer::refusal_of(&body).filter(|_| call.form) {
+            (refusal, true)
         } else {
             answer::message_of(answer.status, &body)
         };

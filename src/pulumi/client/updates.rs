@@ -30,18 +30,18 @@ impl EventsOf {
 
 impl Client {
     /// `GetLatestUpdate`: the stack's latest update. 404 when it has had none.
-    pub async fn latest_update(&self, permit: &mut Permit, stack: &StackId) -> Result<Update, Error> {
+    pub async fn latest_stack_update(&self, permit: &mut Permit, stack: &StackId) -> Result<Update, Error> {
         self.transport.fetch(permit, Call::get("GetLatestUpdate", Route::stack_update(stack, &["latest"]))).await
     }
 
     /// `GetUpdate`: an update by the version of the stack that it made.
-    pub async fn update(&self, permit: &mut Permit, stack: &StackId, version: u64) -> Result<Update, Error> {
+    pub async fn stack_update(&self, permit: &mut Permit, stack: &StackId, version: u64) -> Result<Update, Error> {
         let route = Route::stack_update(stack, &[&version.to_string()]);
         self.transport.fetch(permit, Call::get("GetUpdate", route)).await
     }
 
     /// `GetUpdateSummary`: an update in short, by the version of the stack that it made.
-    pub async fn update_summary(
+    pub async fn stack_update_summary(
         &self,
         permit: &mut Permit,
         stack: &StackId,

@@ -259,6 +259,20 @@ mod tests {
     }
 
     #[test]
+    fn jobs_may_be_missing_and_a_repository_s_url_has_two_names() {
+        for name in ["repoURL", "repoUrl"] {
+            let run: Deployment = serde_json::from_value(json!({
+                "id": "x", "status": "not-started", "created": "2022-10-17T22:12:34.834Z",
+                "configuration": {"source": {"git": {name: "https://example.com/r.git"}}},
+            }))
+            .unwrap();
+            assert_eq!((run.jobs.len(), run.created), (0, Some(time("2022-10-17T22:12:34.834Z"))));
+            let source = run.configuration.unwrap().source.unwrap();
+            assert_eq!(source.repo_url.as_deref(), Some("https://example.com/r.git"));
+        }
+    }
+
+    #[test]
     fn one_odd_run_does_not_spoil_the_page() {
         let page: DeploymentPage = serde_json::from_value(json!({
             "deployments": [

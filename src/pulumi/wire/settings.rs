@@ -56,4 +56,16 @@ mod tests {
         assert!(!format!("{settings:?}").contains("hidden"));
         assert!(serde_json::from_value::<RemoteSettings>(json!([])).is_err());
     }
+
+    #[test]
+    fn values_are_kept_in_whatever_form_they_come_and_do_not_show() {
+        let variables = json!({
+            "A": "hidden", "B": {"secret": "[secret]", "ciphertext": "hidden"},
+            "C": {"isSecret": false, "value": "hidden"}, "D": {"isSecret": true, "ciphertext": "hidden"},
+        });
+        let document = json!({"operationContext": {"environmentVariables": variables}});
+        let settings: RemoteSettings = serde_json::from_value(document.clone()).unwrap();
+        assert_eq!((settings.version, &settings.document), (None, &document));
+        assert!(!format!("{settings:?}").contains("hidden"));
+    }
 }

@@ -16,6 +16,7 @@ const FULL: [(&str, &str); 6] = [
         r#"
         name: acme
         backendURL: https://pulumi.example.com/base
+        dialect: Preview
         accessToken: {secretKeyRef: {name: pulumi, key: accessToken}}
         paused: false
         suspend: true
@@ -269,12 +270,12 @@ async fn a_full_manifest_comes_back_unchanged() {
 #[case::organization(
     ORGANIZATION,
     "accessToken: {secretKeyRef: {name: pulumi, key: token}}",
-    json!({"backendURL": "https://api.pulumi.com", "suspend": false})
+    json!({"backendURL": "https://api.pulumi.com", "dialect": "Stacks", "suspend": false})
 )]
 #[case::rate_limit(
     ORGANIZATION,
     "{accessToken: {secretKeyRef: {name: pulumi, key: token}}, rateLimit: {}}",
-    json!({"backendURL": "https://api.pulumi.com", "suspend": false, "rateLimit": {"requestsPerSecond": 10, "burst": 20}})
+    json!({"backendURL": "https://api.pulumi.com", "dialect": "Stacks", "suspend": false, "rateLimit": {"requestsPerSecond": 10, "burst": 20}})
 )]
 #[case::settings(
     SETTINGS,

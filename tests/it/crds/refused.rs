@@ -46,6 +46,7 @@ async fn a_token_that_leads_nowhere(#[case] spec: &str, #[case] expected: &str) 
 #[case::too_many_requests("rateLimit: {requestsPerSecond: 1001}", "should be less than or equal to 1000")]
 #[case::no_burst("rateLimit: {burst: 0}", "burst in body should be greater than or equal to 1")]
 #[case::half_a_request("rateLimit: {burst: 1.5}", "must be of type integer")]
+#[case::an_unknown_dialect("dialect: stacks", "supported values: \"Stacks\", \"Preview\"")]
 #[case::a_selector_is_missing("access: [{namespaces: {from: Selector}}]", "write selector: {matchLabels: {…}}")]
 #[case::a_selector_too_many("access: [{namespaces: {from: All, selector: {}}}]", "selector goes with from: Selector")]
 #[case::namespaces_from_nowhere("access: [{namespaces: {}}]", "namespaces.from: Required value")]
