@@ -166,7 +166,7 @@ mod tests {
         let written = json!({
             "tag": "web",
             "sourceContext": {
-                "hg": {"repoUrl": "https://hg.example.com/r", "revision": "c0ffee", "hgAuth": {}},
+                "hg": {"repoURL": "https://hg.example.com/r", "revision": "c0ffee", "hgAuth": {}},
                 "template": {"sourceUrl": "registry://templates/a/b/c"},
             },
             "operationContext": {"role": {"id": "r", "name": "n", "defaultIdentifier": "d"}},

@@ -90,7 +90,7 @@ fn git_by_token() -> Block {
 fn mercurial() -> Block {
     block(
         json!({"sourceContext": {"hg": {
-            "repoUrl": "https://hg.example.com/web", "revision": "c0ffee", "repoDir": "infra",
+            "repoURL": "https://hg.example.com/web", "revision": "c0ffee", "repoDir": "infra",
             "hgAuth": {"sshAuth": {"sshPrivateKey": {"secretKeyRef": {"name": "key"}}}},
         }}}),
         json!({"sourceContext": {"hg": {

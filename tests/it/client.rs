@@ -8,6 +8,7 @@ mod lists;
 mod methods;
 mod observer;
 mod preview;
+mod schedules;
 mod secrets;
 mod surroundings;
 

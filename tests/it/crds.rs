@@ -7,7 +7,7 @@ mod installed;
 mod refused;
 mod refused_changes;
 mod refused_secrets;
-mod schema;
+pub mod schema;
 mod status;
 
 use std::sync::LazyLock;

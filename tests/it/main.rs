@@ -4,6 +4,7 @@ mod blocks;
 mod chart;
 mod client;
 mod control_plane;
+mod coverage;
 mod crds;
 mod demo;
 mod deployments;

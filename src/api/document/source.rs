@@ -65,12 +65,12 @@ pub struct Git {
 #[x_kube(
     validation = Rule::new("!(has(self.branch) && size(self.branch) > 0 && has(self.revision) && size(self.revision) > 0)")
         .message("branch and revision exclude each other: write exactly one of them"),
-    validation = Rule::new("!has(self.repoUrl) || !self.repoUrl.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')").field_path(".repoUrl")
+    validation = Rule::new("!has(self.repoURL) || !self.repoURL.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')").field_path(".repoURL")
         .message("leave user, password and token out of the URL: write hgAuth, which takes them from a Secret in this namespace")
 )]
 pub struct Mercurial {
     /// URL of the repository.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "repoURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub repo_url: Option<String>,
     /// Branch to check out.

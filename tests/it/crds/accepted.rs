@@ -193,7 +193,7 @@ fn sources() -> impl Iterator<Item = String> {
     let with = |credentials| {
         let revision = if credentials == CREDENTIALS[0] { "branch: default" } else { "revision: c0ffee" };
         [
-            format!("hg: {{repoUrl: 'https://hg.example.com/web', {revision}, repoDir: infra, hgAuth: {credentials}}}"),
+            format!("hg: {{repoURL: 'https://hg.example.com/web', {revision}, repoDir: infra, hgAuth: {credentials}}}"),
             format!("template: {{sourceUrl: 'registry://templates/pulumi/acme/vpc@2.1.0', gitAuth: {credentials}}}"),
         ]
     };
@@ -346,7 +346,7 @@ async fn a_null_counts_as_absent(#[case] kind: &str, #[case] spec: &str, #[case]
 #[case::the_other_sources("sourceContext: {git: {branch: main}, hg: {}, template: {}}")]
 #[case::the_other_integration("{gitHub: {}, vcs: {provider: gitlab, repository: ''}}")]
 #[case::the_integration_of_another_provider("{gitHub: {repository: acme/web}, vcs: {}}")]
-#[case::mercurial("sourceContext: {hg: {repoUrl: '', branch: default, revision: '', repoDir: '', hgAuth: {}}}")]
+#[case::mercurial("sourceContext: {hg: {repoURL: '', branch: default, revision: '', repoDir: '', hgAuth: {}}}")]
 #[case::a_template("sourceContext: {template: {sourceUrl: '', gitAuth: {}}}")]
 #[case::triggers(
     "gitHub: {deployPullRequest: 0, installationId: '', tagFilters: [], reviewStackLabels: [], deployTags: false}"
@@ -385,7 +385,7 @@ async fn what_is_empty_or_left_out_stays_so(#[case] settings: &str) {
 #[tokio::test]
 async fn a_repository_url_without_a_secret_in_it_is_accepted(
     #[case] url: &str,
-    #[values("git: {repoURL: 'URL'}", "hg: {repoUrl: 'URL'}", "template: {sourceUrl: 'URL'}")] source: &str,
+    #[values("git: {repoURL: 'URL'}", "hg: {repoURL: 'URL'}", "template: {sourceUrl: 'URL'}")] source: &str,
 ) {
     let server = Server::without_namespace().await;
     for manifest in with_settings(&format!("sourceContext: {{{}}}", source.replace("'URL'", &format!("'{url}'")))) {

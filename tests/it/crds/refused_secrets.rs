@@ -109,7 +109,7 @@ async fn in_settings(#[case] settings: &str) {
 #[tokio::test]
 async fn in_the_repository_url(
     #[case] url: &str,
-    #[values(("git", "repoURL"), ("hg", "repoUrl"), ("template", "sourceUrl"))] place: (&str, &str),
+    #[values(("git", "repoURL"), ("hg", "repoURL"), ("template", "sourceUrl"))] place: (&str, &str),
 ) {
     let (source, field) = place;
     for manifest in with_settings(&format!("sourceContext: {{{source}: {{{field}: '{url}'}}}}")) {
