@@ -107,7 +107,7 @@ impl Stack {
             }));
         }
         for number in 1..self.resources {
-            resources.push(self.exported_resource(&self.urn(number), json!({"byteLength": 8})));
+            resources.push(self.exported_resource(&self.urn(number), &json!({"byteLength": 8})));
         }
         let mut left = self.state.ballast;
         for number in 1.. {
@@ -117,7 +117,7 @@ impl Stack {
             let size = left.min(BALLAST_PIECE);
             left -= size;
             let urn = self.resource_urn(RESOURCE_TYPE, &format!("ballast-{number}"));
-            resources.push(self.exported_resource(&urn, json!({"keepers": {"ballast": "x".repeat(size)}})));
+            resources.push(self.exported_resource(&urn, &json!({"keepers": {"ballast": "x".repeat(size)}})));
         }
         let ended = self.updates.iter().rev().find_map(|update| update.ended.filter(|_| !update.only_looks()));
         json!({
@@ -143,7 +143,7 @@ impl Stack {
         })
     }
 
-    fn exported_resource(&self, urn: &str, inputs: Value) -> Value {
+    fn exported_resource(&self, urn: &str, inputs: &Value) -> Value {
         let id = urn.rsplit("::").next().unwrap_or_default();
         let mut outputs = inputs.clone();
         outputs["id"] = id.into();
