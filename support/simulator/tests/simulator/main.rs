@@ -12,6 +12,7 @@ mod auth;
 mod binary;
 mod conformance;
 mod creating;
+mod description;
 mod drift;
 mod faults;
 mod listing;
