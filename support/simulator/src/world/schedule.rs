@@ -52,7 +52,7 @@ pub(crate) struct Firing {
 /// When a schedule has its turn.
 #[derive(Debug, Clone)]
 pub(crate) enum When {
-    Cron(CronTimes),
+    Cron(Box<CronTimes>),
     Once(Timestamp),
 }
 
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     fn next(written: &str) -> String {
-        let when = When::Cron(written.parse().unwrap());
+        let when = When::Cron(Box::new(written.parse().unwrap()));
         when.next("2026-02-27T10:30:20Z".parse().unwrap()).unwrap().to_string()
     }
 
@@ -235,7 +235,7 @@ mod tests {
         world.add_organization("acme");
         let stack = world.add_stack(&"acme/web/prod".parse().unwrap(), BTreeMap::new()).unwrap();
         let now: Timestamp = "2026-02-27T10:30:20Z".parse().unwrap();
-        let when = When::Cron("*/10 * * * *".parse().unwrap());
+        let when = When::Cron(Box::new("*/10 * * * *".parse().unwrap()));
         let next = when.next(now).unwrap();
         let owner = Arc::new(User::new("someone"));
         let key = world.add_schedule(stack, (when, next), Request::drift_detection(false), owner, now);
