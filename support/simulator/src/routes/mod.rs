@@ -171,6 +171,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route("UpdateStackTag", Method::PATCH, stack_path!("/tags/{tag}"), tags::update),
     route("DeleteStackTag", Method::DELETE, stack_path!("/tags/{tag}"), tags::delete),
     route("ExportStack", Method::GET, stack_path!("/export"), state::export),
+    route("ExportStackVersion", Method::GET, stack_path!("/export/{version}"), state::export_version),
     route("EncryptValue", Method::POST, stack_path!("/encrypt"), state::encrypt),
     route("BatchEncryptValue", Method::POST, stack_path!("/batch-encrypt"), state::batch_encrypt),
     route("DecryptValue", Method::POST, stack_path!("/decrypt"), state::decrypt),
