@@ -132,6 +132,19 @@ fn departures() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
+/// Features of organizations that the official SDK insists on: it is newer than the description.
+const NEWER_FEATURES: [&str; 9] = [
+    "agentTriggeredTasksEnabled",
+    "aiAgentsReadOnly",
+    "entityUserAssignmentsEnabled",
+    "gitHubEnterpriseCloudDataResidencyEnabled",
+    "neoCustomAgentsEnabled",
+    "neoCustomRolesEnabled",
+    "neoSecurityEnabled",
+    "policyExceptionsEnabled",
+    "staticDefaultRolesEnabled",
+];
+
 /// Puts a value into the place, also when there was none.
 fn depart(document: &mut Value, place: &str, value: Value) {
     let (parent, name) = place.rsplit_once('/').unwrap();
@@ -158,6 +171,10 @@ impl Description {
         let mut document: Value = serde_json::from_str(&text).unwrap();
         for (place, sent, _) in departures() {
             depart(&mut document, place, sent);
+        }
+        for name in NEWER_FEATURES {
+            let place = format!("/components/schemas/OrganizationFeatures/properties/{name}");
+            depart(&mut document, &place, json!({"type": "boolean"}));
         }
         Some(Self { document, validators: Mutex::default() })
     }
