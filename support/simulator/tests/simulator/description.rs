@@ -143,8 +143,8 @@ fn departures() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-/// Features of organizations that the official SDK of 2026.10 demands although the description does not have them.
-const LATER_FEATURES: [&str; 9] = [
+/// Features of organizations that the official SDK insists on: it is newer than the description.
+const NEWER_FEATURES: [&str; 9] = [
     "agentTriggeredTasksEnabled",
     "aiAgentsReadOnly",
     "entityUserAssignmentsEnabled",
@@ -183,7 +183,7 @@ impl Description {
         for (place, sent, _) in departures() {
             depart(&mut document, place, sent);
         }
-        for name in LATER_FEATURES {
+        for name in NEWER_FEATURES {
             let place = format!("/components/schemas/OrganizationFeatures/properties/{name}");
             depart(&mut document, &place, json!({"type": "boolean"}));
         }
