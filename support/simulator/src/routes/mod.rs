@@ -164,6 +164,12 @@ pub(crate) static ROUTES: &[Route] = &[
     route("CreateUserToken", Method::POST, "/api/user/tokens", tokens::create_for_user),
     route("GetOrganization", Method::GET, organization_path!(""), organization::get),
     route("UpdateOrganization", Method::PATCH, organization_path!(""), organization::patch),
+    route(
+        "GetGitHubApp",
+        Method::GET,
+        "/api/console/orgs/{organization}/integrations/github-app",
+        organization::github_app,
+    ),
     route("ListOrganizationTokens", Method::GET, organization_path!("/tokens"), tokens::list_of_organization),
     route("CreateOrganizationToken", Method::POST, organization_path!("/tokens"), tokens::create_for_organization),
     route("AddStackTag", Method::POST, stack_path!("/tags"), tags::add),
