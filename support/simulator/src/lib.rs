@@ -53,6 +53,11 @@
 //! [`Simulator::fire_schedule`] makes the time of one come now. [`Simulator::set_drift`] makes reality differ from a
 //! stack's state: detections find it, and updates, refreshes and remediations end it.
 //!
+//! # Agents
+//!
+//! A deployment for an agent pool waits until one of the pool's agents asks for it. The simulator plays an agent of the
+//! pools that a test adds ([`Simulator::add_agent_pool`]), and of others on request ([`Simulator::play_agent`]).
+//!
 //! # Looking on, and interfering
 //!
 //! [`Simulator::requests`] has every request with what was answered, [`Simulator::settings`] and

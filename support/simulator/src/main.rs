@@ -37,6 +37,12 @@ struct Options {
     /// URL to write into answers, when clients reach the simulator under another one than its address.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Which routes for deployments to offer: both, stacks (today's alone) or preview (the deprecated ones alone).
+    #[arg(long, value_name = "DIALECT", default_value = "both", value_parser = dialect)]
+    dialect: pulumi_cloud_simulator::Dialect,
+    /// Role of an organization, for deployments to run with; may be repeated.
+    #[arg(long, value_name = "ORG/ID", value_parser = role)]
+    role: Vec<(String, String)>,
     /// Keep environment variables as they were sent, even when they look like secrets.
     #[arg(long)]
     no_auto_secrets: bool,
@@ -47,6 +53,22 @@ struct Options {
     /// organization; may be repeated. Signatures are not checked.
     #[arg(long, value_name = "ORG,ISSUER,SUBJECT", value_parser = trust)]
     trust: Vec<(String, String, String)>,
+}
+
+fn dialect(text: &str) -> Result<pulumi_cloud_simulator::Dialect, String> {
+    use pulumi_cloud_simulator::Dialect;
+
+    match text {
+        "both" => Ok(Dialect::Both),
+        "stacks" => Ok(Dialect::StacksOnly),
+        "preview" => Ok(Dialect::PreviewOnly),
+        _ => Err("must be both, stacks or preview".to_owned()),
+    }
+}
+
+fn role(text: &str) -> Result<(String, String), String> {
+    let (organization, id) = text.split_once('/').ok_or("must be ORG/ID")?;
+    Ok((organization.to_owned(), id.to_owned()))
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -89,7 +111,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
 
-    let mut builder = Simulator::builder().listen(options.listen).speed(options.speed);
+    let mut builder = Simulator::builder().listen(options.listen).speed(options.speed).dialect(options.dialect);
     for token in options.token {
         builder = builder.token(token);
     }
@@ -98,6 +120,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     for stack in options.stack {
         builder = builder.stack(stack);
+    }
+    for (organization, id) in options.role {
+        builder = builder.role(organization, &id, &id);
     }
     if let Some(url) = options.public_url {
         builder = builder.public_url(url);

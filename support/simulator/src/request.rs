@@ -63,29 +63,23 @@ impl Request {
                 return Err(ApiError::bad_request("invalid request body: inheritSettings must be a bool"));
             }
         };
-        let name = match form {
-            Form::Stacks => match settings::property(entries, "operation") {
-                None | Some(Value::Null) => return Err(missing()),
-                Some(Value::String(name)) if name.is_empty() => return Err(missing()),
-                Some(name) => Some(name.as_str().unwrap_or_default()),
-            },
-            Form::Preview => None,
+        let top = match (form, settings::property(entries, "operation")) {
+            (Form::Preview, _) => None,
+            (Form::Stacks, None | Some(Value::Null)) => return Err(missing()),
+            (Form::Stacks, Some(name)) if name == "" => return Err(missing()),
+            (Form::Stacks, Some(name)) => Some(parse(name.as_str().unwrap_or_default())?),
         };
-        if let Some(name) = name {
-            parse(name)?;
-        }
         let mut decoded = world.decoder().settings(body)?;
         let nested = decoded.pointer_mut("/operationContext/operation").map(Value::take);
-        let nested = nested.as_ref().and_then(settings::text);
-        let operation = match (name, nested) {
+        let operation = match (top, nested.as_ref().and_then(settings::text)) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::bad_request("'operation' must only be set at the top level"));
             }
-            (Some(name), None) => parse(name)?,
-            (None, Some(name)) => parse(name).and_then(|operation| match operation {
-                Operation::DetectDrift | Operation::RemediateDrift => Err(unknown(name)),
-                operation => Ok(operation),
-            })?,
+            (Some(operation), None) => operation,
+            (None, Some(name)) => match parse(name)? {
+                Operation::DetectDrift | Operation::RemediateDrift => return Err(unknown(name)),
+                operation => operation,
+            },
             (None, None) => return Err(missing()),
         };
         let request = Self { operation, inherits, settings: decoded };
@@ -106,8 +100,11 @@ impl Request {
         {
             template["sourceUrl"] = url.clone().into();
         }
-        let remediates =
-            self.operation == Operation::RemediateDrift || settings::option(&merged, "remediateIfDriftDetected");
+        let remediates = match self.operation {
+            Operation::RemediateDrift => true,
+            Operation::DetectDrift => settings::option(&merged, "remediateIfDriftDetected"),
+            _ => false,
+        };
         if remediates {
             organization.subscription.includes_remediation()?;
         }

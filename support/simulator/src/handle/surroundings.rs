@@ -1,5 +1,6 @@
 //! Stacks' states and the issuers that organizations trust.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Simulator;
@@ -44,6 +45,19 @@ impl Simulator {
         let mut world = self.shared.world();
         world.organization_mut(organization)?.issuers.insert(issuer.url.clone(), issuer);
         Ok(())
+    }
+
+    /// Ends the lives of all tokens that were issued for the organization, exchanged ones too, as if their time had
+    /// come.
+    pub fn expire_tokens(&self, organization: &str) {
+        let now = Timestamp::now();
+        for access in self.shared.world_at(now).tokens.values_mut() {
+            if let Some(issued) = &mut access.issued
+                && access.roles.contains_key(organization)
+            {
+                issued.expires = Some(now);
+            }
+        }
     }
 
     /// Has the organization trust an issuer no more. Tokens that were exchanged before stay good.

@@ -57,6 +57,12 @@ fn shown(stack: &Stack) -> Value {
     body
 }
 
+/// The console knows whether Pulumi's app is installed on GitHub. Here it is: settings that need it are taken.
+pub(super) fn github_app(call: &Call) -> Outcome {
+    call.world().visible_organization(&call.access, call.parameter("organization"))?;
+    Ok(Answer::ok(&json!({"installed": true})))
+}
+
 /// What an organization has when nobody changed it.
 fn defaults() -> Value {
     json!({

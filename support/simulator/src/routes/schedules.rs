@@ -91,7 +91,10 @@ fn invalid(detail: &str) -> ApiError {
 }
 
 fn parse_cron(written: &str) -> Result<When, ApiError> {
-    written.parse().map(When::Cron).map_err(|error| ApiError::bad_request(format!("Invalid schedule: {error}")))
+    written
+        .parse()
+        .map(|times| When::Cron(Box::new(times)))
+        .map_err(|error| ApiError::bad_request(format!("Invalid schedule: {error}")))
 }
 
 fn needs_settings(stack: &Stack) -> Result<(), ApiError> {

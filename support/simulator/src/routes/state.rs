@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::call::invalid_query;
 use super::{Answer, Call, Outcome};
 use crate::errors::ApiError;
 
@@ -12,6 +13,14 @@ pub(super) fn export(call: &Call) -> Outcome {
     let world = call.world();
     let stack = &world.stacks[&call.stack(&world)?];
     Ok(Answer::ok(&stack.exported(&world.url)))
+}
+
+pub(super) fn export_version(call: &Call) -> Outcome {
+    let version: i64 = call.parameter("version").parse().map_err(|_| invalid_query("version"))?;
+    let world = call.world();
+    let stack = &world.stacks[&call.stack(&world)?];
+    let state = stack.exported_version(&world.url, version);
+    Ok(Answer::ok(&state.ok_or_else(|| ApiError::not_found("Version not found"))?))
 }
 
 pub(super) fn encrypt(call: &Call) -> Outcome {

@@ -72,7 +72,7 @@ fn administered(call: &Call) -> Result<&str, ApiError> {
 /// The token that the body asks for.
 fn requested(call: &Call, body: &Value, kind: TokenKind) -> Result<Issued, ApiError> {
     let mut issued = Issued::new(kind, &call.access.user.login, call.now);
-    issued.description = body["description"].as_str().unwrap_or_default().to_owned();
+    body["description"].as_str().unwrap_or_default().clone_into(&mut issued.description);
     let expires = body["expires"].as_i64().unwrap_or(0);
     if expires != 0 {
         let latest = call.now.as_second() + LONGEST_LIFE_DAYS * 24 * 3600;

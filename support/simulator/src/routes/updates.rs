@@ -85,7 +85,7 @@ pub(super) fn latest(call: &Call) -> Outcome {
 }
 
 pub(super) fn get(call: &Call) -> Outcome {
-    one(call, |update, stack| info(update, stack))
+    one(call, info)
 }
 
 pub(super) fn summary(call: &Call) -> Outcome {

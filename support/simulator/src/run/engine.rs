@@ -196,6 +196,9 @@ impl World {
             update.changes.clear();
             update.resources = before;
         }
+        if !work.operation.only_looks() {
+            stack.keep_version();
+        }
         stack.drift.pulumi_ended(key, work.operation, work.finds_drift(), place, succeeded);
     }
 

@@ -6,6 +6,21 @@ use super::text;
 use crate::errors::ApiError;
 use crate::world::organization::Organization;
 
+/// Blocks that are nothing without some of their fields, which the service's answers always have.
+const COMPLETE_BLOCKS: [(&str, &[&str]); 11] = [
+    ("vcs", &["provider"]),
+    ("operationContext.oidc.aws", &["roleArn", "sessionName"]),
+    ("operationContext.oidc.gcp", &["projectId", "workloadPoolId", "providerId", "serviceAccount"]),
+    ("executorContext.executorImage", &["reference"]),
+    ("executorContext.executorImage.credentials", &["username", "password"]),
+    ("sourceContext.git.gitAuth.basicAuth", &["userName", "password"]),
+    ("sourceContext.git.gitAuth.sshAuth", &["sshPrivateKey"]),
+    ("sourceContext.hg.hgAuth.basicAuth", &["userName", "password"]),
+    ("sourceContext.hg.hgAuth.sshAuth", &["sshPrivateKey"]),
+    ("sourceContext.template.gitAuth.basicAuth", &["userName", "password"]),
+    ("sourceContext.template.gitAuth.sshAuth", &["sshPrivateKey"]),
+];
+
 fn invalid(attribute: &str, detail: &str) -> ApiError {
     ApiError::invalid("DeploymentSettings", attribute, detail)
 }
@@ -45,25 +60,23 @@ pub(super) fn complete(mut settings: Value, organization: &Organization, project
         return Err(invalid("agentPoolID", &format!("invalid agent pool id {pool:?}")));
     }
     template(&settings["sourceContext"]["template"], organization.templates.contains_key(project))?;
-    if let Some(vcs) = block(&mut settings, &["vcs"]) {
-        needs(vcs, "vcs", &["provider"])?;
-        // The others' settings do not know it.
-        if vcs["provider"] != "github" {
-            vcs.remove("reviewStackLabels");
+    for (place, fields) in COMPLETE_BLOCKS {
+        let path: Vec<&str> = place.split('.').collect();
+        if let Some(block) = block(&mut settings, &path) {
+            needs(block, place, fields)?;
         }
+    }
+    // The others' settings do not know it.
+    if let Some(vcs) = block(&mut settings, &["vcs"])
+        && vcs["provider"] != "github"
+    {
+        vcs.remove("reviewStackLabels");
     }
     if let Some(role) = block(&mut settings, &["operationContext", "role"]) {
         let id = role.get("id").and_then(text).unwrap_or_default();
         if !organization.roles.contains_key(id) {
             return Err(invalid("operationContext.role.id", &format!("invalid role id {id:?}")));
         }
-    }
-    if let Some(aws) = block(&mut settings, &["operationContext", "oidc", "aws"]) {
-        needs(aws, "operationContext.oidc.aws", &["roleArn", "sessionName"])?;
-    }
-    if let Some(gcp) = block(&mut settings, &["operationContext", "oidc", "gcp"]) {
-        let fields = ["projectId", "workloadPoolId", "providerId", "serviceAccount"];
-        needs(gcp, "operationContext.oidc.gcp", &fields)?;
     }
     if let Some(cache) = settings.get_mut("cacheOptions").and_then(Value::as_object_mut) {
         cache.entry("enable").or_insert(false.into());
@@ -83,7 +96,8 @@ fn block<'s>(settings: &'s mut Value, place: &[&str]) -> Option<&'s mut Map<Stri
 
 fn needs(block: &Map<String, Value>, place: &str, fields: &[&str]) -> Result<(), ApiError> {
     for field in fields {
-        if block.get(*field).and_then(text).is_none() {
+        let says_something = |value: &Value| text(value).is_some() || value.is_object();
+        if !block.get(*field).is_some_and(says_something) {
             return Err(invalid(
                 &format!("{place}.{field}"),
                 &format!("validation error: {place}.{field} is required"),

@@ -52,7 +52,7 @@ pub(crate) struct Firing {
 /// When a schedule has its turn.
 #[derive(Debug, Clone)]
 pub(crate) enum When {
-    Cron(CronTimes),
+    Cron(Box<CronTimes>),
     Once(Timestamp),
 }
 
@@ -189,7 +189,15 @@ impl World {
     /// The schedule has its turn: unless it is paused it creates its deployment. One that had a single turn is gone
     /// then.
     pub(crate) fn fire(&mut self, stack: StackKey, key: ScheduleKey, at: Timestamp) -> Option<DeploymentKey> {
-        let schedule = self.stacks.get(&stack)?.schedules.get(&key).filter(|schedule| !schedule.paused)?;
+        let schedule = self.schedule_mut(stack, key)?;
+        if schedule.paused {
+            if let Some(next) = schedule.when.next(at).filter(|next| *next > at) {
+                schedule.next = next;
+                self.plan_firing(stack, key);
+            }
+            return None;
+        }
+        let schedule = self.stacks.get(&stack)?.schedules.get(&key)?;
         let order = schedule.request.order(self, stack, Arc::clone(&schedule.owner), INITIATOR);
         let deployment = order.ok().map(|order| self.enqueue(stack, order, at));
         let target = self.stacks.get_mut(&stack)?;
@@ -214,7 +222,7 @@ mod tests {
     use super::*;
 
     fn next(written: &str) -> String {
-        let when = When::Cron(written.parse().unwrap());
+        let when = When::Cron(Box::new(written.parse().unwrap()));
         when.next("2026-02-27T10:30:20Z".parse().unwrap()).unwrap().to_string()
     }
 
@@ -235,7 +243,7 @@ mod tests {
         world.add_organization("acme");
         let stack = world.add_stack(&"acme/web/prod".parse().unwrap(), BTreeMap::new()).unwrap();
         let now: Timestamp = "2026-02-27T10:30:20Z".parse().unwrap();
-        let when = When::Cron("*/10 * * * *".parse().unwrap());
+        let when = When::Cron(Box::new("*/10 * * * *".parse().unwrap()));
         let next = when.next(now).unwrap();
         let owner = Arc::new(User::new("someone"));
         let key = world.add_schedule(stack, (when, next), Request::drift_detection(false), owner, now);
@@ -254,6 +262,7 @@ mod tests {
         world.set_schedule_paused(stack, key, true, now);
         world.advance("2026-02-27T12:05:00Z".parse().unwrap());
         assert_eq!(world.stacks[&stack].deployments.len(), 3);
+        assert_eq!(world.stacks[&stack].schedules[&key].next.to_string(), "2026-02-27T12:10:00Z");
         world.set_schedule_paused(stack, key, false, "2026-02-27T12:05:00Z".parse().unwrap());
         world.advance("2026-02-27T12:10:00Z".parse().unwrap());
         assert_eq!(world.stacks[&stack].deployments.len(), 4);

@@ -1,5 +1,7 @@
 //! The state of a stack, as Pulumi keeps it: the stack's resources and what it gives out.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -28,11 +30,19 @@ pub(crate) struct State {
     pub(crate) ballast: usize,
     /// Names the provider among the resources.
     provider: String,
+    /// What each update left behind, by version: how many resources, and the outputs.
+    versions: BTreeMap<i64, (u64, Map<String, Value>)>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { program: json!({}), outputs: Map::new(), ballast: 0, provider: Uuid::new_v4().to_string() }
+        Self {
+            program: json!({}),
+            outputs: Map::new(),
+            ballast: 0,
+            provider: Uuid::new_v4().to_string(),
+            versions: BTreeMap::new(),
+        }
     }
 }
 
@@ -55,6 +65,12 @@ impl Stack {
     /// A destroy has succeeded.
     pub(crate) fn clear_outputs(&mut self) {
         self.state.outputs.clear();
+    }
+
+    /// An update has ended: its version is what the stack has now.
+    pub(crate) fn keep_version(&mut self) {
+        let left = (self.resources, self.state.outputs.clone());
+        self.state.versions.insert(self.version(), left);
     }
 
     /// The name of a resource; number 0 is the stack itself.
@@ -89,13 +105,23 @@ impl Stack {
 
     /// The state in the form in which it is exported. What a reader of outputs looks for comes first.
     pub(crate) fn exported(&self, url: &str) -> Value {
+        self.exported_with(url, self.resources, &self.state.outputs)
+    }
+
+    /// The same as a version left it; none if there was no such version.
+    pub(crate) fn exported_version(&self, url: &str, version: i64) -> Option<Value> {
+        let (resources, outputs) = self.state.versions.get(&version)?;
+        Some(self.exported_with(url, *resources, outputs))
+    }
+
+    fn exported_with(&self, url: &str, count: u64, outputs: &Map<String, Value>) -> Value {
         let mut resources = Vec::new();
-        if self.resources > 0 || !self.state.outputs.is_empty() || self.state.ballast > 0 {
+        if count > 0 || !outputs.is_empty() || self.state.ballast > 0 {
             resources.push(json!({
                 "urn": self.root_urn(),
                 "custom": false,
                 "type": Self::resource_type(0),
-                "outputs": self.state.outputs,
+                "outputs": outputs,
             }));
             resources.push(json!({
                 "urn": self.provider_urn(),
@@ -106,8 +132,8 @@ impl Stack {
                 "outputs": {"version": "4.18.0"},
             }));
         }
-        for number in 1..self.resources {
-            resources.push(self.exported_resource(&self.urn(number), json!({"byteLength": 8})));
+        for number in 1..count {
+            resources.push(self.exported_resource(&self.urn(number), &json!({"byteLength": 8})));
         }
         let mut left = self.state.ballast;
         for number in 1.. {
@@ -117,7 +143,7 @@ impl Stack {
             let size = left.min(BALLAST_PIECE);
             left -= size;
             let urn = self.resource_urn(RESOURCE_TYPE, &format!("ballast-{number}"));
-            resources.push(self.exported_resource(&urn, json!({"keepers": {"ballast": "x".repeat(size)}})));
+            resources.push(self.exported_resource(&urn, &json!({"keepers": {"ballast": "x".repeat(size)}})));
         }
         let ended = self.updates.iter().rev().find_map(|update| update.ended.filter(|_| !update.only_looks()));
         json!({
@@ -143,7 +169,7 @@ impl Stack {
         })
     }
 
-    fn exported_resource(&self, urn: &str, inputs: Value) -> Value {
+    fn exported_resource(&self, urn: &str, inputs: &Value) -> Value {
         let id = urn.rsplit("::").next().unwrap_or_default();
         let mut outputs = inputs.clone();
         outputs["id"] = id.into();

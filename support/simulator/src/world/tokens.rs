@@ -129,9 +129,7 @@ impl World {
 
     fn issue(&mut self, access: Access) -> String {
         let prefix = access.issued.as_ref().map_or("pul-", |issued| issued.kind.prefix());
-        let bytes: [u8; 20] = rand::random();
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let value = format!("{prefix}{digits}");
+        let value = format!("{prefix}{:032x}{:08x}", rand::random::<u128>(), rand::random::<u32>());
         self.tokens.insert(value.clone(), access);
         value
     }

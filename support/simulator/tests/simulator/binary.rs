@@ -78,3 +78,28 @@ fn mistakes_are_told_in_a_sentence() {
         assert!(!text.contains("backtrace"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn it_begins_with_a_dialect_and_roles() {
+    let arguments = ["--listen", "127.0.0.1:0", "--token", "t", "--organization", "acme", "--stack", "acme/web/prod"];
+    for (dialect, settings, status) in [
+        ("both", "/api/stacks/acme/web/prod/deployments/settings", 200),
+        ("stacks", "/api/preview/acme/web/prod/deployment/settings", 404),
+        ("preview", "/api/preview/acme/web/prod/deployment/settings", 200),
+        ("preview", "/api/stacks/acme/web/prod/deployments/settings", 404),
+    ] {
+        let more = ["--dialect", dialect, "--role", "acme/readers"];
+        let mut child = program().args(arguments).args(more).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let api = Api::new(line.trim().strip_prefix("listening on ").unwrap().to_owned(), "t");
+        let body = serde_json::json!({"operationContext": {"role": {"id": "readers"}}});
+        assert_eq!(api.post(settings, body).await.status, status, "{dialect} {settings}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    for (option, value) in [("--dialect", "latin"), ("--role", "readers"), ("--role", "other/readers")] {
+        let mut child = program().args(arguments).args([option, value]).spawn().unwrap();
+        assert!(!child.wait().unwrap().success(), "{option} {value}");
+    }
+}

@@ -188,6 +188,7 @@ async fn it_follows_runs_to_their_end() {
     assert_eq!(cli.on_stack(&["stack", "output", "pw", "--show-secrets"]), "s\n");
     let all: Value = serde_json::from_str(&cli.on_stack(&["stack", "output", "--json"])).unwrap();
     assert_eq!(all, json!({"url": "u", "pw": "[secret]"}));
+    assert!(cli.on_stack(&["stack", "export", "--version", "1"]).contains("pulumi:pulumi:Stack"));
     assert!(follow("preview", &[]).contains("4 unchanged"));
     assert!(follow("refresh", &[]).contains("4 unchanged"));
     // It does not understand its own form of these events: the log is printed instead.

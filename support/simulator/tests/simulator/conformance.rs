@@ -1,179 +1,48 @@
-//! The answers, checked against the service's own description of its API. The description is not part of the
-//! project: without it the test has nothing to do and says so.
+//! Every answer, checked against the service's own description of its API. Those of all other tests are checked too, as
+//! they come; here everything that belongs to deployments has its turn, with as much in it as there can be.
 
 mod surroundings;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 
-use jsonschema::Validator;
-use serde_json::{Map, Value, json};
+use jiff::{SignedDuration, Timestamp};
+use pulumi_cloud_simulator::routes;
+use serde_json::{Value, json};
 
-use crate::support::{Bench, STACK, bench, stack_path};
+use crate::description::{Description, FILE};
+use crate::support::{Api, Bench, STACK, bench, stack_path};
 
-const DESCRIPTION: &str = "../shared/reference/pulumi-deployments.openapi.json";
-
-/// Where the wire differs from the description, each with what is really sent.
-fn departures() -> Vec<(&'static str, Value)> {
-    vec![
-        // A plain value is a bare string; a secret one comes masked, with its ciphertext in base64.
-        (
-            "SecretValue",
-            json!({"anyOf": [
-                {"type": "string"},
-                {
-                    "type": "object",
-                    "properties": {"secret": {"const": "[secret]"}, "ciphertext": {"type": "string", "minLength": 1}},
-                    "required": ["secret", "ciphertext"],
-                },
-            ]}),
-        ),
-        // An image without credentials is a bare string.
-        (
-            "DockerImage",
-            json!({"anyOf": [
-                {"type": "string"},
-                {
-                    "type": "object",
-                    "properties": {
-                        "reference": {"type": "string"},
-                        "credentials": {"$ref": "#/components/schemas/DockerImageCredentials"},
-                    },
-                    "required": ["reference", "credentials"],
-                },
-            ]}),
-        ),
-    ]
-}
-
-/// Properties that the service sends although the description does not know them.
-const UNDESCRIBED: [(&str, &str); 1] = [
-    // The documentation shows it, and the description's own text speaks of it.
-    ("OrgDeploymentsMetadataResponse", "pausedStacks"),
-];
-
-struct Description {
-    document: Value,
-}
-
-impl Description {
-    /// Beside the workspace, when somebody put it there.
-    fn read() -> Option<Self> {
-        let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let text = std::fs::read_to_string(workspace.join(DESCRIPTION)).ok()?;
-        let mut document: Value = serde_json::from_str(&text).unwrap();
-        for (name, schema) in departures() {
-            document["components"]["schemas"][name] = schema;
-        }
-        Some(Self { document })
-    }
-
-    fn schema_of(&self, method: &str, path: &str, status: &str) -> Value {
-        let operation = &self.document["paths"][path][method];
-        assert!(operation.is_object(), "{method} {path} is not described");
-        let answer = &operation["responses"][status];
-        assert!(answer.is_object(), "{method} {path} is not described to answer {status}");
-        answer["content"]["application/json"]["schema"].clone()
-    }
-
-    fn validator(&self, schema: &Value) -> Validator {
-        let root = json!({"components": self.document["components"], "allOf": [schema]});
-        jsonschema::options().build(&root).unwrap()
-    }
-
-    fn resolve<'s>(&'s self, schema: &'s Value) -> (&'s str, &'s Value) {
-        match schema["$ref"].as_str() {
-            Some(reference) => {
-                let name = reference.rsplit('/').next().unwrap();
-                (name, &self.document["components"]["schemas"][name])
-            }
-            None => ("", schema),
-        }
-    }
-
-    /// All properties that an object of this schema may have.
-    fn properties<'s>(&'s self, schema: &'s Value, found: &mut Map<String, Value>) {
-        let (_, schema) = self.resolve(schema);
-        for part in ["allOf", "anyOf", "oneOf"] {
-            for schema in schema[part].as_array().into_iter().flatten() {
-                self.properties(schema, found);
-            }
-        }
-        for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-            found.insert(name.clone(), schema.clone());
-        }
-    }
-
-    /// The schema that applies to the value: one of several kinds of things says which one it is.
-    fn kind_of<'s>(&'s self, schema: &'s Value, value: &Value) -> &'s Value {
-        let discriminator = &self.resolve(schema).1["discriminator"];
-        let kind = discriminator["propertyName"].as_str().and_then(|property| value[property].as_str());
-        let kind = kind.and_then(|kind| discriminator["mapping"][kind].as_str()?.rsplit('/').next());
-        kind.map_or(schema, |name| &self.document["components"]["schemas"][name])
-    }
-
-    /// Names the properties in `value` that the schema does not know.
-    fn unknown_properties(&self, schema: &Value, value: &Value, place: &str, unknown: &mut Vec<String>) {
-        let schema = self.kind_of(schema, value);
-        let (name, resolved) = self.resolve(schema);
-        match value {
-            Value::Array(items) => {
-                for item in items {
-                    self.unknown_properties(&resolved["items"], item, &format!("{place}[]"), unknown);
-                }
-            }
-            Value::Object(entries) => {
-                if let Some(values) = resolved.get("additionalProperties").filter(|values| values.is_object()) {
-                    for (key, value) in entries {
-                        self.unknown_properties(values, value, &format!("{place}.{key}"), unknown);
-                    }
-                    return;
-                }
-                let mut known = Map::new();
-                self.properties(schema, &mut known);
-                for (key, value) in entries {
-                    let place = format!("{place}.{key}");
-                    match known.get(key) {
-                        Some(schema) => self.unknown_properties(schema, value, &place, unknown),
-                        None if UNDESCRIBED.contains(&(name, key.as_str())) => {}
-                        None => unknown.push(place),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Checks one answer after the other.
+/// Makes requests one after the other. That the answers are as described is checked where they arrive.
 struct Checker {
-    description: Description,
     bench: Bench,
-    failures: Vec<String>,
-    checked: usize,
+    description: &'static Description,
+    /// Method and described path of what was answered well.
+    seen: BTreeSet<(String, String)>,
 }
 
 impl Checker {
-    async fn check(&mut self, method: &str, template: &str, path: &str, body: Option<Value>, status: u16) -> Value {
-        let verb = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        let reply = self.bench.api.send(verb, path, body).await;
-        assert_eq!(reply.status, status, "{method} {path}: {}", reply.text);
-        let template = template.replace("S/", "/api/stacks/{orgName}/{projectName}/{stackName}/");
-        let schema = self.description.schema_of(method, &template, &status.to_string());
-        self.checked += 1;
-        if schema.is_null() {
-            assert_eq!(reply.text, "", "{method} {path} has a body");
-            return Value::Null;
-        }
-        let value = reply.json();
-        let validator = self.description.validator(self.description.kind_of(&schema, &value));
-        for error in validator.iter_errors(&value) {
-            self.failures.push(format!("{method} {template}: {} {error}", error.instance_path()));
-        }
-        let mut unknown = Vec::new();
-        self.description.unknown_properties(&schema, &value, "", &mut unknown);
-        self.failures.extend(unknown.into_iter().map(|place| format!("{method} {template}: {place} is not described")));
-        value
+    async fn check(&mut self, method: &str, path: &str, body: Option<Value>, status: u16) -> Value {
+        let api = self.bench.api.clone();
+        self.check_as(&api, method, path, body, status).await
     }
+
+    async fn check_as(&mut self, api: &Api, method: &str, path: &str, body: Option<Value>, status: u16) -> Value {
+        let verb = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let reply = api.send(verb, path, body).await;
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.text);
+        let path = path.split('?').next().unwrap_or_default();
+        let template = self.description.template(path).unwrap_or_else(|| panic!("{path} is not described"));
+        self.seen.insert((method.to_owned(), template.to_owned()));
+        serde_json::from_str(&reply.text).unwrap_or_default()
+    }
+
+    async fn get(&mut self, path: &str) -> Value {
+        self.check("GET", path, None, 200).await
+    }
+}
+
+fn is_about_deployments(path: &str) -> bool {
+    ["/deployments", "/drift/", "/agent-pools"].iter().any(|part| path.contains(part))
 }
 
 fn everything(pool: &str) -> Value {
@@ -222,28 +91,59 @@ fn everything(pool: &str) -> Value {
 
 #[tokio::test]
 async fn answers_are_as_the_service_describes_them() {
-    let Some(description) = Description::read() else {
-        println!("skipped: there is no {DESCRIPTION}");
+    let Some(description) = Description::get() else {
+        println!("skipped: there is no {FILE}");
         return;
     };
     let bench = bench().await;
     bench.simulator.add_role("acme", "r", "n").unwrap();
     let pool = bench.simulator.add_agent_pool("acme", "mine").unwrap();
-    let mut checker = Checker { description, bench, failures: Vec::new(), checked: 0 };
+    let mut checker = Checker { bench, description, seen: BTreeSet::new() };
     check_settings(&mut checker, &pool).await;
     check_deployments(&mut checker).await;
+    check_drift(&mut checker).await;
+    check_schedules(&mut checker).await;
+    check_agent_pools(&mut checker).await;
     check_surroundings(&mut checker).await;
-    assert!(checker.failures.is_empty(), "{:#?}", checker.failures);
-    println!("{} answers checked", checker.checked);
+
+    let missed: Vec<_> = routes()
+        .filter(|(method, path, _)| is_about_deployments(path) && description.knows(method, path))
+        .filter(|(method, path, _)| {
+            let template = description.template(path).unwrap();
+            !checker.seen.contains(&((*method).to_owned(), template.to_owned()))
+        })
+        .collect();
+    assert!(missed.is_empty(), "had no turn: {missed:#?}");
+}
+
+/// What the description has for deployments is served, and nothing else is, except the deprecated dialect.
+#[test]
+fn the_routes_are_those_of_the_description() {
+    let Some(description) = Description::get() else {
+        println!("skipped: there is no {FILE}");
+        return;
+    };
+    let served: BTreeSet<(String, String)> = routes()
+        .filter_map(|(method, path, _)| Some((method.to_owned(), description.template(path)?.to_owned())))
+        .collect();
+    let about_deployments = description.operations().into_iter().filter(|(_, path)| path.contains("/deployments"));
+    let missing: Vec<_> = about_deployments.filter(|operation| !served.contains(operation)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    let undescribed: Vec<_> = routes()
+        .filter(|(method, path, _)| path.contains("/deployments") && !description.knows(method, path))
+        .filter(|(_, path, _)| !path.starts_with("/api/preview/"))
+        .collect();
+    assert!(undescribed.is_empty(), "{undescribed:#?}");
 }
 
 async fn check_settings(checker: &mut Checker, pool: &str) {
-    let (template, path) = ("S/deployments/settings", stack_path("/deployments/settings"));
+    let path = stack_path("/deployments/settings");
     let image = json!({"executorContext": {"executorImage": "plain"}});
-    checker.check("post", template, &path, Some(image), 200).await;
-    checker.check("put", template, &path, Some(everything(pool)), 200).await;
-    let settings = checker.check("get", template, &path, None, 200).await;
+    checker.check("POST", &path, Some(image), 200).await;
+    checker.check("PUT", &path, Some(everything(pool)), 200).await;
+    let settings = checker.get(&path).await;
     assert_eq!(settings["gitHub"]["reviewStackLabels"], json!(["l"]));
+    checker.bench.simulator.set_project_template("acme", "web", Some("https://example.com/template")).unwrap();
     for source in [
         json!({"hg": {
             "repoUrl": "https://example.com/hg", "repoDir": "d", "revision": "r", "hgAuth": {"accessToken": "plain"},
@@ -253,63 +153,134 @@ async fn check_settings(checker: &mut Checker, pool: &str) {
             "sourceUrl": "registry://templates/a/b/c", "gitAuth": {"accessToken": {"secret": "x"}},
         }}),
     ] {
-        checker.check("put", template, &path, Some(json!({"sourceContext": source})), 200).await;
+        checker.check("PUT", &path, Some(json!({"sourceContext": source})), 200).await;
     }
-    checker.check("delete", template, &path, None, 200).await;
+    checker.bench.simulator.set_project_template("acme", "web", None).unwrap();
+    for provider in ["azure_devops", "bitbucket", "custom", "github", "gitlab"] {
+        let vcs = json!({"vcs": {"provider": provider, "repository": "a/b", "reviewStackLabels": ["l"]}});
+        checker.check("PUT", &path, Some(vcs), 200).await;
+    }
+    checker.check("POST", &format!("{path}/encrypt"), Some(json!("value")), 200).await;
+    checker.check("DELETE", &path, None, 200).await;
     checker.bench.simulator.patch_settings(STACK, &everything(pool)).unwrap();
 }
 
 async fn check_deployments(checker: &mut Checker) {
     let deployments = stack_path("/deployments");
-    let list = [
-        ("S/deployments", deployments.clone()),
-        ("/api/orgs/{orgName}/deployments", "/api/orgs/acme/deployments".to_owned()),
-    ];
     checker.bench.simulator.hold_at(STACK, "pulumi update").unwrap();
     let create = json!({"operation": "update"});
-    let created = checker.check("post", "S/deployments", &deployments, Some(create.clone()), 202).await;
-    let id = created["id"].as_str().unwrap().to_owned();
-    let canceled = checker.check("post", "S/deployments", &deployments, Some(create), 202).await;
-    let one = stack_path(&format!("/deployments/{id}"));
+    let created = checker.check("POST", &deployments, Some(create.clone()), 202).await;
+    let canceled = checker.check("POST", &deployments, Some(create), 202).await;
+    let one = stack_path(&format!("/deployments/{}", created["id"].as_str().unwrap()));
     checker.bench.wait(1, |view| view.step.as_deref() == Some("pulumi update")).await;
     for state in ["running", "succeeded"] {
         checker.bench.wait_status(1, state).await;
-        checker.check("get", "S/deployments/{deploymentId}", &one, None, 200).await;
-        checker.check("get", "S/deployments/version/{version}", &stack_path("/deployments/version/1"), None, 200).await;
-        checker.check("get", "S/deployments/{deploymentId}/updates", &format!("{one}/updates"), None, 200).await;
-        let logs = format!("{one}/logs");
-        checker.check("get", "S/deployments/{deploymentId}/logs", &logs, None, 200).await;
-        checker.check("get", "S/deployments/{deploymentId}/logs", &format!("{logs}?job=0&step=3"), None, 200).await;
-        for (template, path) in &list {
-            checker.check("get", template, path, None, 200).await;
+        for path in [
+            one.clone(),
+            stack_path("/deployments/version/1"),
+            format!("{one}/updates"),
+            format!("{one}/logs"),
+            format!("{one}/logs?job=0&step=3"),
+            deployments.clone(),
+            "/api/orgs/acme/deployments".to_owned(),
+            stack_path(""),
+        ] {
+            checker.get(&path).await;
         }
         if state == "running" {
             let path = stack_path(&format!("/deployments/{}/cancel", canceled["id"].as_str().unwrap()));
-            checker.check("post", "S/deployments/{deploymentId}/cancel", &path, None, 200).await;
-            checker.check("get", "/api/stacks/{orgName}/{projectName}/{stackName}", &stack_path(""), None, 200).await;
+            checker.check("POST", &path, None, 200).await;
         }
         checker.bench.simulator.release(STACK).unwrap();
     }
 }
 
+async fn check_drift(checker: &mut Checker) {
+    checker.get(&stack_path("/drift/status")).await;
+    checker.bench.simulator.set_drift(STACK, true).unwrap();
+    let remediate = json!({
+        "operation": "detect-drift",
+        "operationContext": {"options": {"remediateIfDriftDetected": true}},
+    });
+    checker.check("POST", &stack_path("/deployments"), Some(remediate), 202).await;
+    checker.bench.wait_status(3, "succeeded").await;
+    let runs = checker.get(&stack_path("/drift/runs")).await;
+    let run = &runs["driftRuns"][0];
+    assert!(run["remediateUpdate"].is_object(), "{run}");
+    checker.get(&stack_path(&format!("/drift/runs/{}", run["id"].as_str().unwrap()))).await;
+    for path in ["/drift/status", "/deployments/metadata"] {
+        checker.get(&stack_path(path)).await;
+    }
+}
+
+async fn check_schedules(checker: &mut Checker) {
+    let schedules = stack_path("/deployments/schedules");
+    let (drift, ttl) = (stack_path("/deployments/drift/schedules"), stack_path("/deployments/ttl/schedules"));
+    let mut request = everything("");
+    request["operation"] = "update".into();
+    let later = (Timestamp::now() + SignedDuration::from_hours(1)).to_string();
+    for (path, body) in [
+        (&schedules, json!({"scheduleCron": "0 0 * * *", "request": request})),
+        (&drift, json!({"scheduleCron": "0 0 * * *", "autoRemediate": true})),
+        (&ttl, json!({"timestamp": later, "deleteAfterDestroy": true})),
+    ] {
+        let created = checker.check("POST", path, Some(body.clone()), 200).await;
+        let id = created["id"].as_str().unwrap();
+        checker.check("POST", &format!("{path}/{id}"), Some(body), 200).await;
+        let one = format!("{schedules}/{id}");
+        for action in ["pause", "resume"] {
+            checker.check("POST", &format!("{one}/{action}"), None, 200).await;
+        }
+        if path != &ttl {
+            checker.bench.simulator.fire_schedule(STACK, id).unwrap();
+        }
+        checker.get(&one).await;
+        checker.get(&format!("{one}/history")).await;
+    }
+    let list = checker.get(&schedules).await;
+    assert_eq!(list["schedules"].as_array().unwrap().len(), 3);
+    for schedule in list["schedules"].as_array().unwrap() {
+        let path = format!("{schedules}/{}", schedule["id"].as_str().unwrap());
+        checker.check("DELETE", &path, None, 200).await;
+    }
+}
+
+async fn check_agent_pools(checker: &mut Checker) {
+    let pools = "/api/orgs/acme/agent-pools";
+    let body = json!({"name": "n", "description": "d"});
+    let created = checker.check("POST", pools, Some(body.clone()), 200).await;
+    let (id, token) = (created["id"].as_str().unwrap(), created["tokenValue"].as_str().unwrap());
+    let agent = checker.bench.api.with_token(token);
+    checker.check_as(&agent, "GET", "/api/deployments/poll", None, 204).await;
+    checker.bench.simulator.add_stack("acme/web/self-hosted").unwrap();
+    let request = json!({"operation": "update", "agentPoolID": id});
+    let waiting = checker.bench.simulator.create_deployment("acme/web/self-hosted", &request).unwrap();
+    checker.check_as(&agent, "GET", "/api/deployments/poll", None, 200).await;
+    checker.check_as(&agent, "GET", "/api/deployments/executor", None, 200).await;
+    let status = format!("/api/deployments/{}/status", waiting.id);
+    checker.check_as(&agent, "GET", &status, None, 200).await;
+    checker.get(pools).await;
+    let one = format!("{pools}/{id}");
+    checker.get(&one).await;
+    checker.check("PATCH", &one, Some(body), 200).await;
+    checker.check("DELETE", &format!("{one}?force=true"), None, 204).await;
+}
+
 async fn check_surroundings(checker: &mut Checker) {
-    checker.check("get", "/api/user", "/api/user", None, 200).await;
-    let path = "/api/user/organizations/default";
-    checker.check("get", path, path, None, 200).await;
-    checker.check("get", "S/deployments/metadata", &stack_path("/deployments/metadata"), None, 200).await;
-    for action in ["metadata", "pause", "resume"] {
-        let template = format!("/api/orgs/{{orgName}}/deployments/{action}");
-        let method = if action == "metadata" { "get" } else { "post" };
-        checker.check(method, &template, &format!("/api/orgs/acme/deployments/{action}"), None, 200).await;
+    let organization = "/api/orgs/acme/deployments";
+    for path in ["/api/user", "/api/user/organizations/default"] {
+        checker.get(path).await;
+    }
+    for path in ["metadata", "usagereport", "summary?granularity=hourly&lookbackDays=1"] {
+        checker.get(&format!("{organization}/{path}")).await;
     }
     for action in ["pause", "resume"] {
-        let template = format!("S/deployments/{action}");
-        checker.check("post", &template, &stack_path(&format!("/deployments/{action}")), None, 200).await;
+        checker.check("POST", &format!("{organization}/{action}"), None, 200).await;
+        checker.check("POST", &stack_path(&format!("/deployments/{action}")), None, 200).await;
     }
-    checker.check("delete", "S/deployments/cache", &stack_path("/deployments/cache"), None, 200).await;
+    checker.check("DELETE", &stack_path("/deployments/cache"), None, 200).await;
     let body = json!({"stackName": "new"});
-    checker.check("post", "/api/stacks/{orgName}/{projectName}", "/api/stacks/acme/web", Some(body), 200).await;
-    let template = "/api/stacks/{orgName}/{projectName}/{stackName}";
-    checker.check("get", template, "/api/stacks/acme/web/new", None, 200).await;
-    checker.check("delete", template, "/api/stacks/acme/web/new", None, 204).await;
+    checker.check("POST", "/api/stacks/acme/web", Some(body), 200).await;
+    checker.get("/api/stacks/acme/web/new").await;
+    checker.check("DELETE", "/api/stacks/acme/web/new", None, 204).await;
 }

@@ -83,6 +83,21 @@ async fn a_service_account_gets_a_token_of_the_organization() {
 }
 
 #[tokio::test]
+async fn an_exchanged_token_comes_to_its_end() {
+    let bench = bench().await;
+    bench.simulator.trust_issuer("acme", OidcIssuer::new(ISSUER).allow(SUBJECT, ORGANIZATION)).unwrap();
+    let ask = || exchange(&bench, request(&unsigned(&claims())));
+    let first = ask().await.expect(200)["access_token"].as_str().unwrap().to_owned();
+    bench.api.with_token(&first).get(&stack_path("")).await.expect(200);
+    bench.simulator.expire_tokens("acme");
+    bench.api.with_token(&first).get(&stack_path("")).await.expect_error(401);
+    let second = ask().await.expect(200)["access_token"].as_str().unwrap().to_owned();
+    bench.api.with_token(&second).get(&stack_path("")).await.expect(200);
+    // Those that it began with have no end.
+    bench.api.get(&stack_path("")).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_form_does_as_well() {
     let bench = bench().await;
     bench.simulator.trust_issuer("acme", OidcIssuer::new(ISSUER).allow("system:*:operator", ORGANIZATION)).unwrap();

@@ -13,6 +13,7 @@ mod binary;
 mod cli;
 mod conformance;
 mod creating;
+mod description;
 mod drift;
 mod events;
 mod exchange;

@@ -85,4 +85,6 @@ async fn an_organization_is_shown_and_changed() {
     member.get("/api/orgs/acme").await.expect(200);
     member.send(Method::PATCH, "/api/orgs/acme", Some(json!({}))).await.expect_error(403);
     bench.api.get("/api/orgs/none").await.expect_error(404);
+    let app = bench.api.get("/api/console/orgs/acme/integrations/github-app").await.expect(200);
+    assert_eq!(app, json!({"installed": true}));
 }

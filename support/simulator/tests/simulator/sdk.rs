@@ -43,7 +43,7 @@ fn python() -> Result<PathBuf, String> {
     let place = cache.join(format!("{PACKAGE}-{VERSION}-python{}", version.trim()));
     fs::create_dir_all(&cache).map_err(|error| error.to_string())?;
     // One installs it, the others wait.
-    let lock = File::create(place.with_extension("lock")).map_err(|error| error.to_string())?;
+    let lock = File::create(cache.join(format!("{PACKAGE}.lock"))).map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
     let installed = place.join("installed");
     if !installed.is_file() {

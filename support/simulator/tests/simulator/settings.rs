@@ -116,11 +116,11 @@ async fn keys_are_read_in_any_case_but_variables_are_not() {
     let settings = patched(
         &bench,
         json!({
-            "SOURCEcontext": {"GIT": {"RepoURL": "https://example.com/r.git", "gitauth": {"basicauth": {"username": "u"}}}},
+            "SOURCEcontext": {"GIT": {"RepoURL": "https://example.com/r.git", "gitauth": {"basicauth": {"username": "u", "PASSWORD": "p"}}}},
             "github": null,
             "AgentPoolId": "",
             "operationcontext": {"environmentvariables": {"lower": "1", "LOWER": "2"}},
-            "executorContext": {"executorImage": {"Reference": "img", "Credentials": {"userName": "me"}}},
+            "executorContext": {"executorImage": {"Reference": "img", "Credentials": {"userName": "me", "Password": "p"}}},
             "unknown": {"ignored": true},
         }),
     )
@@ -128,11 +128,11 @@ async fn keys_are_read_in_any_case_but_variables_are_not() {
     let expected = json!({
         "sourceContext": {"git": {
             "repoUrl": "https://example.com/r.git",
-            "gitAuth": {"basicAuth": {"userName": "u"}},
+            "gitAuth": {"basicAuth": {"userName": "u", "password": "p"}},
         }},
         "agentPoolID": "",
         "operationContext": {"environmentVariables": {"lower": "1", "LOWER": "2"}},
-        "executorContext": {"executorImage": {"reference": "img", "credentials": {"username": "me"}}},
+        "executorContext": {"executorImage": {"reference": "img", "credentials": {"username": "me", "password": "p"}}},
     });
     assert_eq!(settings, expected);
     // A differently written key is still the same property.
@@ -179,7 +179,7 @@ async fn an_image_with_credentials_is_an_object() {
     let settings = of(patched(&bench, image(json!({"reference": "two"}))).await);
     assert_eq!(settings["credentials"]["username"], "u");
     assert_eq!(of(patched(&bench, image(json!({"credentials": null}))).await), "two");
-    patched(&bench, image(json!({"credentials": {"username": "u"}}))).await;
+    patched(&bench, image(json!({"credentials": credentials}))).await;
     assert_eq!(of(patched(&bench, image("three".into())).await), "three");
 }
 
@@ -200,6 +200,13 @@ async fn wrong_types_are_refused() {
         (json!({"operationContext": {"role": {"id": "no-such-role"}}}), "invalid role id"),
         (json!({"operationContext": {"role": {"name": "x"}}}), "invalid role id"),
         (json!({"operationContext": {"oidc": {"aws": {"roleArn": "r"}}}}), "oidc.aws.sessionName is required"),
+        (json!({"executorContext": {"executorImage": {"credentials": {"username": "u"}}}}), "reference is required"),
+        (
+            json!({"executorContext": {"executorImage": {"reference": "i", "credentials": {"username": "u"}}}}),
+            "credentials.password is required",
+        ),
+        (json!({"sourceContext": {"git": {"gitAuth": {"basicAuth": {"userName": "u"}}}}}), "password is required"),
+        (json!({"sourceContext": {"hg": {"hgAuth": {"sshAuth": {"password": "p"}}}}}), "sshPrivateKey is required"),
         (json!({"operationContext": {"oidc": {"gcp": {"projectId": "1"}}}}), "oidc.gcp.workloadPoolId is required"),
         (json!({"agentPoolID": "no-such-pool"}), "no-such-pool"),
         (json!({"sourceContext": {"template": {}}}), "sourceContext.template.sourceUrl is required"),

@@ -69,8 +69,17 @@ async fn only_a_successful_update_writes_outputs() {
     bench.wait_status(4, "succeeded").await;
     let shown = outputs(&bench).await;
     assert_eq!(shown["n"], 1);
+    bench.create(run("destroy", "{}", json!({}))).await;
+    bench.wait_status(5, "succeeded").await;
+    for (version, resources) in [(1, 5), (2, 5), (3, 5), (4, 0)] {
+        let state = bench.api.get(&stack_path(&format!("/export/{version}"))).await.expect(200);
+        assert_eq!(state["deployment"]["resources"].as_array().unwrap().len(), resources, "{version}");
+    }
+    let message = bench.api.get(&stack_path("/export/5")).await.expect_error(404);
+    assert_eq!(message, "Not Found: Version not found");
+    bench.api.get(&stack_path("/export/x")).await.expect_error(400);
     assert_eq!(opened(&bench, &shown["s"]).await, json!({"a": [2]}));
-    let state = bench.api.get(&stack_path("/export")).await.expect(200);
+    let state = bench.api.get(&stack_path("/export/1")).await.expect(200);
     let resources = state["deployment"]["resources"].as_array().unwrap();
     // Three beside the stack itself, and their provider.
     assert_eq!(resources.len(), 5);

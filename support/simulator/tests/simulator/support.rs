@@ -7,6 +7,8 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::description::Description;
+
 pub const STACK: &str = "acme/web/prod";
 
 /// An ID token that says
@@ -100,6 +102,8 @@ pub fn with_variables(operation: &str, variables: &Value) -> Value {
 /// A client with a token.
 #[derive(Clone)]
 pub struct Api {
+    /// Whether answers must be as the service describes them.
+    pub is_strict: bool,
     pub url: String,
     pub token: String,
     pub client: reqwest::Client,
@@ -115,7 +119,7 @@ pub struct Reply {
 impl Api {
     pub fn new(url: String, token: &str) -> Self {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url, token: token.to_owned(), client }
+        Self { is_strict: true, url, token: token.to_owned(), client }
     }
 
     pub fn with_token(&self, token: &str) -> Self {
@@ -128,13 +132,19 @@ impl Api {
     }
 
     pub async fn try_send(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Reply> {
-        let mut request = self.request(method, path);
+        let mut request = self.request(method.clone(), path);
         if let Some(body) = body {
             request = request.json(&body);
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Reply { status, headers, text: response.text().await? })
+        let text = response.text().await?;
+        if let Some(description) = Description::get().filter(|_| self.is_strict) {
+            let path = path.split('?').next().unwrap_or_default();
+            let faults = description.faults_in(method.as_str(), path, status, &text);
+            assert!(faults.is_empty(), "{faults:#?}");
+        }
+        Ok(Reply { status, headers, text })
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
