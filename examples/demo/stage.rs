@@ -109,6 +109,9 @@ impl Stage {
         for stack in stories.iter().flat_map(Story::existing_stacks) {
             simulator = simulator.stack(format!("{ORGANIZATION}/{stack}"));
         }
+        for role in stories.iter().flat_map(Story::roles) {
+            simulator = simulator.role(ORGANIZATION, role, "Readers");
+        }
         let simulator = simulator.start().await?;
         let agent_pool = simulator.add_agent_pool(ORGANIZATION, "machines")?;
         say(&format!("  Pulumi Cloud simulated, {SPEED} times as fast as the real one: {}", simulator.url()));
@@ -199,7 +202,7 @@ impl Stage {
 
     /// Stops everything.
     pub async fn stop(self) {
-        let Self { client, simulator, cluster, config: _, operator } = self;
+        let Self { client, simulator, agent_pool: _, cluster, config: _, operator } = self;
         if let Some(operator) = operator {
             operator.stop().await;
         }

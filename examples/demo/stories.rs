@@ -97,6 +97,15 @@ impl Story {
         })
     }
 
+    /// The ids of the roles that must exist already.
+    pub fn roles(&self) -> impl Iterator<Item = String> {
+        let organizations =
+            self.of_kind("Organization").filter_map(|object| object.clone().try_parse::<Organization>().ok());
+        organizations
+            .flat_map(|organization| organization.spec.access.into_iter().flatten())
+            .filter_map(|rule| rule.role_id)
+    }
+
     /// The stacks that must exist already, as `project/stack`: those that nothing here creates.
     pub fn existing_stacks(&self) -> impl Iterator<Item = String> {
         let targets = self.of_kind("Deployment").filter_map(|object| {

@@ -390,7 +390,7 @@ async fn template() {
 #[tokio::test]
 async fn drift() {
     let (world, ends) = played("drift.yaml").await;
-    let run = run(&world, "network/prod");
+    let run = run(&world, "network/staging");
     assert_eq!((run.operation.as_str(), run.status.as_str()), ("detect-drift", "succeeded"));
     assert_eq!(ends[0].step.as_deref(), Some("4/4 Drift detection"));
     let wait = ["wait", "pdep", "network-drift", "--for=condition=Drifted=False", "--timeout=10s"];
@@ -402,7 +402,7 @@ async fn drift() {
     let rerun = "deployments.pulumi.com/rerun=2026-01-01";
     world.kubectl(&["annotate", "--overwrite", "pdep", "network-drift", rerun], None).await;
     world.ended("network-drift", 2).await;
-    assert_eq!(world.simulator.deployments(&world.stack("network/prod")).len(), 2);
+    assert_eq!(world.simulator.deployments(&world.stack("network/staging")).len(), 2);
 }
 
 #[tokio::test]
@@ -493,8 +493,8 @@ async fn access_rules() {
     let story = story("access-rules.yaml");
     let world = World::without_operator("access-rules").await;
     world.start_operator(|options| options.watch_namespaces = vec!["platform".to_owned(), "team-shop".to_owned()]);
-    let role = "5c0ee8d1-6d1a-4a1e-9a3c-2f6d3c1b7e90";
-    world.simulator.add_role(&world.organization, role, "Readers").unwrap();
+    let role = story.roles().next().unwrap();
+    world.simulator.add_role(&world.organization, &role, "Readers").unwrap();
     apply_placed(&world, &story).await;
     for token in story.tokens() {
         let literal = format!("--from-literal={}={}", token.key, world.token);

@@ -127,7 +127,7 @@ mod tests {
         Run { operation, queued_at: Some(Time::from_seconds(1_778_000_000)), ..run(1) }
     }
 
-    fn drift_run(deployment: &str, more: Value) -> DriftRun {
+    fn drift_run(deployment: &str, more: &Value) -> DriftRun {
         let mut body = json!({
             "id": "d", "created": "2026-05-13 10:51:00.000", "status": "succeeded", "driftDetected": true,
             "deploymentId": deployment, "deploymentVersion": 7,
@@ -168,7 +168,7 @@ mod tests {
         #[case] words: &str,
     ) {
         let run = of(Operation::DetectDrift);
-        let runs = [drift_run("another", json!({})), drift_run(&run.id, more)];
+        let runs = [drift_run("another", &json!({})), drift_run(&run.id, &more)];
         let found = finding(&runs, &run, Time::from_seconds(9)).unwrap();
         assert_eq!((found.version, remains(&found)), (Some(7), value == ConditionStatus::True));
         let (told_value, told_reason, message) = told(Some(&Ok(found)), run).unwrap();
@@ -180,8 +180,8 @@ mod tests {
     fn a_drift_run_of_another_deployment_or_under_way_is_no_finding() {
         let run = of(Operation::DetectDrift);
         let now = Time::from_seconds(9);
-        assert_eq!(finding(&[drift_run("another", json!({}))], &run, now), None);
-        assert_eq!(finding(&[drift_run(&run.id, json!({"status": "running"}))], &run, now), None);
+        assert_eq!(finding(&[drift_run("another", &json!({}))], &run, now), None);
+        assert_eq!(finding(&[drift_run(&run.id, &json!({"status": "running"}))], &run, now), None);
     }
 
     #[rstest]
@@ -190,7 +190,7 @@ mod tests {
     fn a_remediation_is_known_by_its_time(#[case] modified: &str, #[case] is_its: bool) {
         let runs = [drift_run(
             "the one that looked",
-            json!({"remediateUpdate": {"updateId": "v", "status": "succeeded", "modified": modified}}),
+            &json!({"remediateUpdate": {"updateId": "v", "status": "succeeded", "modified": modified}}),
         )];
         let found = finding(&runs, &of(Operation::RemediateDrift), Time::from_seconds(9));
         assert_eq!(found.map(|found| verdict(&found).1), is_its.then_some(Reason::DriftRemediated));

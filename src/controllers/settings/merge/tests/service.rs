@@ -142,15 +142,11 @@ impl Service {
                 }
                 let id = shown.get("id").and_then(Value::as_str).unwrap_or_default();
                 if ends(path, "role") && self.habits.names_roles && !id.is_empty() {
-                    let name = format!("the role {id}");
-                    shown
-                        .entry("name")
-                        .and_modify(|there| {
-                            if is_empty(there) {
-                                *there = name.clone().into()
-                            }
-                        })
-                        .or_insert(name.into());
+                    let name = Value::from(format!("the role {id}"));
+                    let there = shown.entry("name").or_insert(Value::Null);
+                    if is_empty(there) {
+                        *there = name;
+                    }
                 }
                 (self.habits.keeps_empties || !shown.is_empty()).then_some(Value::Object(shown))
             }
