@@ -176,7 +176,10 @@ mod tests {
             },
             "vcs": {"provider": "azure_devops", "repository": "p/r", "deployPullRequest": 0},
         });
-        assert_eq!(without_secrets(&wire(&document(written.clone()), &Values::new())), written);
+        let mut expected = written.clone();
+        expected["sourceContext"]["hg"] =
+            json!({"repoUrl": "https://hg.example.com/r", "revision": "c0ffee", "hgAuth": {}});
+        assert_eq!(without_secrets(&wire(&document(written), &Values::new())), expected);
     }
 
     #[test]

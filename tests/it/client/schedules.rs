@@ -58,7 +58,7 @@ async fn each_sort_is_made_read_changed_and_removed(
     assert_eq!((made.operation(), made.paused, made.last_executed), (Some(operation), false, None));
     assert!(made.next_execution.unwrap() > Timestamp::now());
     assert_eq!(client.schedule(permit, stack, &made.id).await.unwrap(), made);
-    assert_eq!(client.schedules(permit, stack).await.unwrap(), [made.clone()]);
+    assert_eq!(client.schedules(permit, stack).await.unwrap().as_slice(), std::slice::from_ref(&made));
     assert!(client.stack_metadata(permit, stack).await.unwrap().has_schedules);
 
     let changed = client.update_schedule(permit, stack, &made.id, &second).await.unwrap();

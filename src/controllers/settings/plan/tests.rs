@@ -286,6 +286,27 @@ impl Resource {
     }
 }
 
+#[test]
+fn what_is_under_way_has_found_nothing_yet() {
+    let seen = |detected: bool, run: &str, in_progress: bool| DriftSeen {
+        drift: wire::Drift { detected, latest_run: Some(run.to_owned()), in_progress },
+        remediated: false,
+        version: Some(7),
+        url: None,
+    };
+    let at = Time::from_seconds;
+    assert_eq!(drift(Some(&seen(true, "first", true)), None, at(1)), None);
+    let first = drift(Some(&seen(true, "first", false)), None, at(2)).unwrap();
+    assert_eq!((first.detected, first.run.as_str(), first.seen_at), (true, "first", at(2)));
+    let during = drift(Some(&seen(false, "second", true)), Some(&first), at(3)).unwrap();
+    assert_eq!(during, DriftStatus { in_progress: true, ..first.clone() });
+    let second = drift(Some(&seen(false, "second", false)), Some(&during), at(4)).unwrap();
+    assert_eq!((second.detected, second.in_progress, second.seen_at), (false, false, at(4)));
+    let later = DriftSeen { version: None, ..seen(false, "second", false) };
+    assert_eq!(drift(Some(&later), Some(&second), at(5)), Some(second), "nothing new, nothing written");
+    assert_eq!(drift(None, Some(&first), at(6)), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 

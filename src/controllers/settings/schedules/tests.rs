@@ -169,7 +169,9 @@ fn an_equal_schedule_of_somebody_else_serves_and_is_left_alone() {
         .iter()
         .cloned()
         .map(|mut schedule| {
-            schedule.deployment.iter_mut().for_each(|deployment| deployment.cron = Some("5 5 * * *".into()));
+            if let Some(deployment) = &mut schedule.deployment {
+                deployment.cron = Some("5 5 * * *".into());
+            }
             schedule
         })
         .collect();
@@ -241,7 +243,9 @@ fn what_is_not_allowed_is_said_and_not_made() {
     assert_eq!((agenda.steps.len(), agenda.entries[2].reason.as_deref()), (2, Some("AccessDenied")));
     assert!(!are_settled(&declared, &[], &denied));
     let mut entries = agenda.entries;
-    entries.iter_mut().for_each(|entry| entry.intent = None);
+    for entry in &mut entries {
+        entry.intent = None;
+    }
     assert!(are_settled(&declared, &entries, &denied));
     assert!(!are_settled(&declared, &entries, &BTreeMap::new()), "a right that was granted is used");
 }
