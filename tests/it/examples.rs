@@ -109,6 +109,8 @@ fn run(world: &World, stack: &str) -> DeploymentView {
 fn each_is_tested_and_begins_by_saying_what_it_is_about() {
     for story in stories::read(&directory()).unwrap() {
         assert!(include_str!("examples.rs").contains(&format!("(\"{}\")", story.file)), "{} has no test", story.file);
+        let listed = format!("[{0}](examples/{0})", story.file);
+        assert!(include_str!("../../README.md").contains(&listed), "README.md does not list {}", story.file);
         assert!(story.about.ends_with(['.', '?']), "{}: {:?} is no sentence", story.file, story.about);
     }
 }
