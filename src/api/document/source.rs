@@ -8,7 +8,7 @@ use super::auth::GitAuth;
 /// Where the program's source code is: exactly one kind of source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("[has(self.git) && [has(self.git.repoURL), has(self.git.branch), has(self.git.commit), has(self.git.tag), has(self.git.repoDir), has(self.git.gitAuth)].exists(x, x), has(self.hg) && [has(self.hg.repoUrl), has(self.hg.branch), has(self.hg.revision), has(self.hg.repoDir), has(self.hg.hgAuth)].exists(x, x), has(self.template) && [has(self.template.sourceUrl), has(self.template.gitAuth)].exists(x, x)].filter(x, x).size() <= 1")
+    validation = Rule::new("[has(self.git) && [has(self.git.repoURL), has(self.git.branch), has(self.git.commit), has(self.git.tag), has(self.git.repoDir), has(self.git.gitAuth)].exists(x, x), has(self.hg) && [has(self.hg.repoURL), has(self.hg.branch), has(self.hg.revision), has(self.hg.repoDir), has(self.hg.hgAuth)].exists(x, x), has(self.template) && [has(self.template.sourceUrl), has(self.template.gitAuth)].exists(x, x)].filter(x, x).size() <= 1")
         .message("git, hg and template exclude each other: keep the one that has the program, and write the others as {} or not at all")
 )]
 pub struct SourceContext {
