@@ -103,6 +103,12 @@ pub struct ScheduleStatus {
     /// A creation whose outcome is not known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<ScheduleIntent>,
+    /// Digest of the definition that the service refused; it is asked again when the settings are compared next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// When changes that were made elsewhere were corrected; three within an hour stop the corrections.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<Time>,
     /// Digest of the definition that was last made true remotely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
@@ -145,11 +151,15 @@ pub struct ScheduleIntent {
 pub struct DriftStatus {
     /// Whether it found drift.
     pub detected: bool,
-    /// Whether it was repaired at once.
+    /// Whether the detection itself failed, so that nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// Whether what it found was repaired at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remediated: bool,
-    /// Id of the drift run.
-    pub run: String,
+    /// Id of the drift run. Absent until one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Whether another one is under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_progress: bool,

@@ -202,14 +202,31 @@ impl Context {
         &self,
         organization: &Organization,
         namespace: &str,
-        (project, stack): (&str, &str),
+        stack: (&str, &str),
         operation: Option<Operation>,
     ) -> Result<Verdict, Error> {
+        let [verdict] = self.judge_each(organization, namespace, stack, [operation]).await?;
+        Ok(verdict)
+    }
+
+    /// The same for several operations at once.
+    ///
+    /// # Errors
+    /// When the namespace's labels are needed and cannot be read.
+    pub async fn judge_each<const N: usize>(
+        &self,
+        organization: &Organization,
+        namespace: &str,
+        (project, stack): (&str, &str),
+        operations: [Option<Operation>; N],
+    ) -> Result<[Verdict; N], Error> {
         let rules = organization.spec.access.as_deref();
         let labels =
             if access::needs_labels(rules) { self.namespace_labels(namespace).await? } else { BTreeMap::new() };
         let home = organization.metadata.namespace.as_deref().unwrap_or_default();
-        Ok(access::judge(rules, home, Use { namespace, labels: &labels, project, stack, operation }))
+        let judge =
+            |operation| access::judge(rules, home, Use { namespace, labels: &labels, project, stack, operation });
+        Ok(operations.map(judge))
     }
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, Error> {

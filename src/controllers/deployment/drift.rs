@@ -19,9 +19,10 @@ pub fn is_about(operation: Operation, result: Phase) -> bool {
         && matches!(result, Phase::Succeeded | Phase::Failed)
 }
 
-/// What the stack's drift runs, newest first, say of a run that has ended; nothing when none of them is about it.
+/// What the stack's drift runs, newest first, say of a run that has ended: what was found, or why nobody knows; nothing
+/// when none of them is about it.
 #[must_use]
-pub fn finding(drift_runs: &[DriftRun], run: &Run, now: Time) -> Option<DriftFinding> {
+pub fn finding(drift_runs: &[DriftRun], run: &Run, now: Time) -> Option<Result<DriftFinding, String>> {
     // A remediation of its own belongs to the drift run whose finding it dealt with.
     let remediated = |drift: &&DriftRun| {
         let modified = drift.remediate_update.as_ref().and_then(|update| update.modified).map(Time::from);
@@ -33,7 +34,10 @@ pub fn finding(drift_runs: &[DriftRun], run: &Run, now: Time) -> Option<DriftFin
         .find(|drift| drift.deployment_id.as_ref() == Some(&run.id))
         .or_else(|| drift_runs.iter().find(remediated))
         .filter(|drift| matches!(drift.status, Status::Succeeded | Status::Failed | Status::Skipped))?;
-    Some(DriftFinding {
+    if !drift.drift_detected && drift.status != Status::Succeeded {
+        return Some(Err(format!("the detection itself failed (drift run {})", drift.id)));
+    }
+    Some(Ok(DriftFinding {
         detected: drift.drift_detected,
         run: drift.id.clone(),
         version: drift.deployment_version,
@@ -47,7 +51,7 @@ pub fn finding(drift_runs: &[DriftRun], run: &Run, now: Time) -> Option<DriftFin
             resource_changes: update.resource_changes.clone(),
         }),
         seen_at: now,
-    })
+    }))
 }
 
 /// Shows what a run that has ended found: a finding, or why there is none; nothing when the run was about something
@@ -60,7 +64,7 @@ pub fn show(status: &mut DeploymentStatus, found: Option<&Result<DriftFinding, S
             (value, reason, message(finding, run))
         }
         (Some(Err(why)), Some(run)) => {
-            let message = format!("{} has ended, and what it found could not be read: {why}", name(run));
+            let message = format!("{} has ended, and what it found is not known: {why}", name(run));
             (ConditionStatus::Unknown, Reason::DriftUnknown, message)
         }
         (None, _) | (_, None) => return remove(&mut status.conditions, DRIFTED),
@@ -169,11 +173,19 @@ mod tests {
     ) {
         let run = of(Operation::DetectDrift);
         let runs = [drift_run("another", &json!({})), drift_run(&run.id, &more)];
-        let found = finding(&runs, &run, Time::from_seconds(9)).unwrap();
+        let found = finding(&runs, &run, Time::from_seconds(9)).unwrap().unwrap();
         assert_eq!((found.version, remains(&found)), (Some(7), value == ConditionStatus::True));
         let (told_value, told_reason, message) = told(Some(&Ok(found)), run).unwrap();
         assert_eq!((told_value, told_reason.as_str()), (value, reason));
         assert!(message.contains(words), "{message}");
+    }
+
+    #[test]
+    fn a_detection_that_failed_has_not_found_that_there_is_none() {
+        let run = of(Operation::DetectDrift);
+        let failed = drift_run(&run.id, &json!({"status": "failed", "driftDetected": false, "detectUpdate": null}));
+        let why = finding(&[failed], &run, Time::from_seconds(9)).unwrap().unwrap_err();
+        assert_eq!(why, "the detection itself failed (drift run d)");
     }
 
     #[test]
@@ -193,7 +205,7 @@ mod tests {
             &json!({"remediateUpdate": {"updateId": "v", "status": "succeeded", "modified": modified}}),
         )];
         let found = finding(&runs, &of(Operation::RemediateDrift), Time::from_seconds(9));
-        assert_eq!(found.map(|found| verdict(&found).1), is_its.then_some(Reason::DriftRemediated));
+        assert_eq!(found.map(|found| verdict(&found.unwrap()).1), is_its.then_some(Reason::DriftRemediated));
         assert_eq!(finding(&runs, &of(Operation::DetectDrift), Time::from_seconds(9)), None);
     }
 
@@ -201,7 +213,7 @@ mod tests {
     fn what_could_not_be_read_is_said_and_other_runs_say_nothing() {
         let (value, reason, message) = told(Some(&Err("503".into())), of(Operation::DetectDrift)).unwrap();
         assert_eq!((value, reason.as_str()), (ConditionStatus::Unknown, "DriftUnknown"));
-        assert!(message.ends_with("could not be read: 503"), "{message}");
+        assert!(message.ends_with("is not known: 503"), "{message}");
         assert_eq!(told(None, of(Operation::Update)), None);
         let ended = [Phase::Succeeded, Phase::Failed, Phase::Canceled, Phase::Skipped];
         let about = |operation| ended.map(|result| is_about(operation, result));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::{ResourceExt, runtime::controller::Action};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::{
@@ -58,7 +59,7 @@ pub async fn act(
             report_rejection(&outcome, &settings, &this, context);
             return Ok((settings, outcome));
         }
-        (Plan::Clear(clearance), Some(means)) => match clear(clearance, means).await {
+        (Plan::Clear(clearance), Some(means)) => match clear(clearance, means, context).await {
             Ok(()) => release(&settings, context).await?,
             Err(consequence) => Outcome::Failed(consequence),
         },
@@ -137,8 +138,10 @@ async fn converge(
     }
     let mut done = None;
     if let Some(agenda) = &convergence.schedules {
+        // What is created after this could be taken for lost by somebody else.
+        let until = Instant::now() + context.timings.send_window;
         settings = journal(agenda, settings, context).await?;
-        done = Some(schedules::act::act(agenda, &mut means).await);
+        done = Some(schedules::act::act(agenda, &mut means, until).await);
     }
     context.memory.checked(&settings.uid().unwrap_or_default(), jiff::Timestamp::now().as_second());
     Ok((settings, Outcome::Converged { convergence: Box::new(convergence), remote, pause_failed, schedules: done }))
@@ -164,10 +167,12 @@ async fn journal(
     write::status(&context.kube, settings, &noted).await
 }
 
-async fn clear(clearance: Clearance, mut means: Means) -> Result<(), Consequence> {
+async fn clear(clearance: Clearance, mut means: Means, context: &Context) -> Result<(), Consequence> {
     const REMEDY: &str =
         "What this resource had set is still there; deletionPolicy: Retain would leave it and let the resource go.";
-    if let Some(failed) = schedules::act::act(&clearance.schedules, &mut means).await.failed {
+    if let Some(failed) =
+        schedules::act::act(&clearance.schedules, &mut means, Instant::now() + context.timings.request).await.failed
+    {
         return Err(failed);
     }
     let Means { connection, permit, stack } = &mut means;
@@ -207,16 +212,15 @@ pub fn next(
         | Outcome::Converged { schedules: Some(Done { failed: Some(consequence), .. }), .. } => {
             context.failed(&uid, consequence)
         }
-        // One that becomes another sort of schedule is made in the next look.
-        Outcome::Converged { schedules: Some(Done { entries, .. }), .. }
-            if !schedules::are_complete(&settings.spec.schedules, entries) =>
-        {
-            Action::requeue(Duration::from_millis(10))
-        }
         Outcome::Converged { schedules: Some(Done { entries, .. }), .. }
             if entries.iter().any(|entry| entry.intent.is_some()) =>
         {
             context.retry(&uid, Retry::Backoff)
+        }
+        Outcome::Converged { schedules: Some(Done { entries, .. }), .. }
+            if schedules::are_unfinished(&settings.spec.schedules, entries) =>
+        {
+            Action::requeue(Duration::from_millis(10))
         }
         Outcome::AwaitingStack(_) => context.retry(&uid, Retry::Backoff),
         Outcome::StackCreated => Action::requeue(Duration::from_millis(10)),

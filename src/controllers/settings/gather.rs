@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{
-        Organization, StackDeploymentSettings, Time,
+        Organization, StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
         condition::{find, is_ready, types},
         deployment::Operation,
         names::REQUESTED_AT,
@@ -40,8 +40,8 @@ use crate::{
 /// Settings, perhaps the stack, a push, the pause read and set.
 const CALLS: u32 = 5;
 
-/// The schedules and the latest drift run.
-const SCHEDULE_CALLS: u32 = 2;
+/// The schedules, the latest drift run, and some steps.
+const SCHEDULE_CALLS: u32 = 10;
 
 /// What `act` needs to carry the plan out.
 pub struct Means {
@@ -88,7 +88,9 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
         inputs.view = View::Refused(moved);
         return Ok((inputs, None));
     }
-    let rivals = rivals(context, &this, target.as_deref());
+    let (rivals, leaving): (Vec<_>, Vec<_>) = rivals(context, &this, target.as_deref())
+        .into_iter()
+        .partition(|rival| rival.metadata.deletion_timestamp.is_none());
     if deleting {
         inputs.deletion = deletion(settings, context, &this, &rivals);
     }
@@ -103,6 +105,15 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
             return Ok((inputs, None));
         }
     };
+    if let Some(predecessor) =
+        leaving.iter().find(|rival| !deleting && schedules::leave_anything(known_schedules(rival)))
+    {
+        inputs.view = View::Waiting(Words::new(
+            Reason::Conflict,
+            format!("the schedules that StackDeploymentSettings {} made go with it first", predecessor.name_any()),
+        ));
+        return Ok((inputs, None));
+    }
     let denied = match organization.as_deref() {
         Some(organization) if !deleting => denied(settings, context, organization).await?,
         _ => BTreeMap::new(),
@@ -170,7 +181,9 @@ fn target(organization: &Organization, settings: &StackDeploymentSettings) -> St
 
 /// What was set in one stack must not be unset in another that an Organization of the same name leads to now.
 fn moved(settings: &StackDeploymentSettings, stack: Option<&str>) -> Option<Words> {
-    let status = settings.status.as_ref().filter(|status| !status.last_applied.is_empty())?;
+    let status = settings.status.as_ref();
+    let status =
+        status.filter(|status| !status.last_applied.is_empty() || schedules::leave_anything(&status.schedules))?;
     let (before, now) = (status.stack.as_deref()?, stack?);
     (before != now).then(|| {
         let message = format!(
@@ -199,7 +212,7 @@ fn owner(settings: &StackDeploymentSettings) -> Resource {
     Kind::Organization.named(home, &reference.name)
 }
 
-/// Other settings of the same stack that are not being deleted.
+/// Other settings of the same stack.
 fn rivals(context: &Context, this: &Resource, target: Option<&str>) -> Vec<Arc<StackDeploymentSettings>> {
     target
         .map(|target| context.wakers.links.dependents(&Link::Stack(target.to_owned())))
@@ -207,7 +220,6 @@ fn rivals(context: &Context, this: &Resource, target: Option<&str>) -> Vec<Arc<S
         .into_iter()
         .filter(|rival| rival != this)
         .filter_map(|rival| context.settings.get(&rival.namespace, &rival.name))
-        .filter(|rival| rival.metadata.deletion_timestamp.is_none())
         .collect()
 }
 
@@ -242,80 +254,14 @@ async fn admitted(
     organization: &Organization,
     rivals: &[Arc<StackDeploymentSettings>],
 ) -> Result<Result<Option<String>, Words>, Error> {
-    let role_id = match judged(context, organization, settings, None).await? {
-        Verdict::Denied(why) => return Ok(Err(Words::new(Reason::AccessDenied, why))),
-        Verdict::Allowed { role_id } => role_id,
+    let role_id = match judged(context, organization, settings, [None]).await? {
+        [Verdict::Denied(why)] => return Ok(Err(Words::new(Reason::AccessDenied, why))),
+        [Verdict::Allowed { role_id }] => role_id,
     };
     Ok(winner(context, settings, rivals).await?.map_or(Ok(role_id), |winner| {
         let message = format!("the settings of this stack belong to {winner}, which is older; delete one of the two");
         Err(Words::new(Reason::Conflict, message))
     }))
-}
-
-async fn judged(
-    context: &Context,
-    organization: &Organization,
-    settings: &StackDeploymentSettings,
-    operation: Option<Operation>,
-) -> Result<Verdict, Error> {
-    let stack = &settings.spec.stack;
-    let namespace = settings.namespace().unwrap_or_default();
-    context.judge(organization, &namespace, (&stack.project, &stack.name), operation).await
-}
-
-/// The declared schedules whose operations the Organization does not allow, and why.
-async fn denied(
-    settings: &StackDeploymentSettings,
-    context: &Context,
-    organization: &Organization,
-) -> Result<BTreeMap<String, String>, Error> {
-    let mut denied = BTreeMap::new();
-    for schedule in &settings.spec.schedules {
-        for operation in schedules::operations(schedule) {
-            if let Verdict::Denied(why) = judged(context, organization, settings, Some(operation)).await? {
-                denied.insert(schedule.name.clone(), why);
-            }
-        }
-    }
-    Ok(denied)
-}
-
-fn schedules_seen(
-    remote: Result<Vec<Schedule>, pulumi::Error>,
-    denied: BTreeMap<String, String>,
-    settings: &StackDeploymentSettings,
-    context: &Context,
-) -> Seen {
-    let unsupported = remote.as_ref().err().map(pulumi::Error::summary);
-    Seen { remote: remote.unwrap_or_default(), unsupported, denied, ripe: ripe(settings, context) }
-}
-
-/// The schedules whose creation is certain not to arrive any more if it has not by now.
-fn ripe(settings: &StackDeploymentSettings, context: &Context) -> BTreeSet<String> {
-    let uid = settings.uid().unwrap_or_default();
-    known_schedules(settings)
-        .iter()
-        .filter(|entry| {
-            schedules::intent_key(&uid, entry).is_some_and(|key| {
-                context.memory.recovery(&key).first_seen.elapsed() >= context.timings.recovery_wait()
-            })
-        })
-        .map(|entry| entry.name.clone())
-        .collect()
-}
-
-fn known_schedules(settings: &StackDeploymentSettings) -> &[ScheduleStatus] {
-    settings.status.as_ref().map(|status| status.schedules.as_slice()).unwrap_or_default()
-}
-
-/// How many calls a look may take.
-fn calls(settings: &StackDeploymentSettings) -> u32 {
-    let (declared, known) = (settings.spec.schedules.len(), known_schedules(settings).len());
-    if declared + known == 0 {
-        return CALLS;
-    }
-    // Each declared one may be made or updated, and paused; each known one may be removed.
-    CALLS + SCHEDULE_CALLS + u32::try_from(2 * declared + known).unwrap_or(u32::MAX)
 }
 
 /// The rival that owns the stack: the oldest of those that may use the organization.
@@ -337,11 +283,99 @@ async fn winner(
         else {
             continue;
         };
-        if matches!(judged(context, &organization, rival, None).await?, Verdict::Allowed { .. }) {
+        if matches!(judged(context, &organization, rival, [None]).await?, [Verdict::Allowed { .. }]) {
             return Ok(Some(format!("StackDeploymentSettings {namespace}/{}", rival.name_any())));
         }
     }
     Ok(None)
+}
+
+/// What the Organization says of each of these uses of the stack.
+async fn judged<const N: usize>(
+    context: &Context,
+    organization: &Organization,
+    settings: &StackDeploymentSettings,
+    uses: [Option<Operation>; N],
+) -> Result<[Verdict; N], Error> {
+    let stack = &settings.spec.stack;
+    let namespace = settings.namespace().unwrap_or_default();
+    context.judge_each(organization, &namespace, (&stack.project, &stack.name), uses).await
+}
+
+/// The declared schedules whose operations the Organization does not allow, and why.
+async fn denied(
+    settings: &StackDeploymentSettings,
+    context: &Context,
+    organization: &Organization,
+) -> Result<BTreeMap<String, String>, Error> {
+    use Operation::{Destroy, DetectDrift, Preview, Refresh, RemediateDrift, Update};
+    if settings.spec.schedules.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let uses = [Update, Preview, Destroy, Refresh, DetectDrift, RemediateDrift];
+    let [of_settings, verdicts @ ..]: [Verdict; 7] = judged(
+        context,
+        organization,
+        settings,
+        [None, Some(Update), Some(Preview), Some(Destroy), Some(Refresh), Some(DetectDrift), Some(RemediateDrift)],
+    )
+    .await?;
+    let why = |operation: &Operation| match (
+        uses.iter().zip(&verdicts).find(|(known, _)| *known == operation)?.1,
+        &of_settings,
+    ) {
+        (Verdict::Denied(why), _) => Some(why.clone()),
+        // A schedule runs with the role in the stack's settings; a rule may not be got around by it.
+        (Verdict::Allowed { role_id }, Verdict::Allowed { role_id: of_settings }) if role_id != of_settings => {
+            Some(format!(
+                "the Organization forces another role on the operation {operation} than on the stack's settings, \
+                 and a schedule runs with that of the settings; run it as a Deployment"
+            ))
+        }
+        (Verdict::Allowed { .. }, _) => None,
+    };
+    let denied = settings.spec.schedules.iter().filter_map(|schedule| {
+        let why = schedules::operations(schedule).iter().find_map(why)?;
+        Some((schedule.name.clone(), why))
+    });
+    Ok(denied.collect())
+}
+
+fn schedules_seen(
+    remote: Result<Vec<Schedule>, pulumi::Error>,
+    denied: BTreeMap<String, String>,
+    settings: &StackDeploymentSettings,
+    context: &Context,
+) -> Seen {
+    const REMEDY: &str = "Let the organization's token see the stack's schedules, or take them out.";
+    let unreadable = remote.as_ref().err().map(|error| consequence(error, REMEDY));
+    Seen { remote: remote.unwrap_or_default(), unreadable, denied, ripe: ripe(settings, context) }
+}
+
+/// The schedules whose creation is certain not to arrive any more if it has not by now.
+fn ripe(settings: &StackDeploymentSettings, context: &Context) -> BTreeSet<String> {
+    let uid = settings.uid().unwrap_or_default();
+    known_schedules(settings)
+        .iter()
+        .filter(|entry| {
+            schedules::intent_key(&uid, entry).is_some_and(|key| {
+                context.memory.recovery(&key).first_seen.elapsed() >= context.timings.recovery_wait()
+            })
+        })
+        .map(|entry| entry.name.clone())
+        .collect()
+}
+
+fn known_schedules(settings: &StackDeploymentSettings) -> &[ScheduleStatus] {
+    settings.status.as_ref().map(|status| status.schedules.as_slice()).unwrap_or_default()
+}
+
+/// How many calls a look may take. Steps that there is no room for are left for the next one.
+fn calls(settings: &StackDeploymentSettings) -> u32 {
+    if settings.spec.schedules.is_empty() && known_schedules(settings).is_empty() {
+        return CALLS;
+    }
+    CALLS + SCHEDULE_CALLS
 }
 
 /// Why the remote side is looked at.
@@ -374,7 +408,7 @@ impl Due {
                 .map(|source| source.resource_version.clone());
             read.is_some() && read == context.sources.get(kind, &namespace, &name)
         });
-        let settled = is_ready(&status.conditions, inputs.generation)
+        let settled = (is_ready(&status.conditions, inputs.generation) || has_ended(settings, status, inputs))
             && find(&status.conditions, types::RECONCILING).is_none()
             && find(&status.conditions, PAUSE_APPLIED).is_none()
             && status.last_handled_reconcile_at == inputs.requested_at
@@ -391,4 +425,12 @@ impl Due {
             (true, false) => Self::Not,
         }
     }
+}
+
+/// The stack's ttl has passed and the stack is gone: nothing will change by itself.
+fn has_ended(settings: &StackDeploymentSettings, status: &StackDeploymentSettingsStatus, inputs: &Inputs) -> bool {
+    schedules::is_past_its_end(&settings.spec.schedules, Time::from(jiff::Timestamp::now()))
+        && find(&status.conditions, types::READY).is_some_and(|ready| {
+            ready.reason == format!("{:?}", Reason::Ended) && ready.observed_generation == inputs.generation
+        })
 }

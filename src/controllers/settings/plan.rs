@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// Corrections of the same fields within [`CONTEST_WINDOW`] that make it a contest.
-const CONTEST: usize = 3;
+pub(super) const CONTEST: usize = 3;
 
 /// How long a correction is remembered.
-const CONTEST_WINDOW: Duration = Duration::from_secs(3600);
+pub(super) const CONTEST_WINDOW: Duration = Duration::from_secs(3600);
 
 /// All that the decision looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,8 +89,19 @@ pub struct Read {
     pub paused: Option<bool>,
     /// The stack's schedules, read when some are declared or were made.
     pub schedules: Option<schedules::Seen>,
-    /// What is known of the stack's drift, read when its detection is scheduled here.
-    pub drift: Option<DriftSeen>,
+    /// What is known of the stack's drift.
+    pub drift: DriftView,
+}
+
+/// What was read about drift.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DriftView {
+    /// Nobody wants to know.
+    NotAsked,
+    /// It could not be read; nothing hangs on it.
+    Unreadable,
+    /// What the service says.
+    Seen(DriftSeen),
 }
 
 /// What the service says about drift.
@@ -98,6 +109,8 @@ pub struct Read {
 pub struct DriftSeen {
     /// The latest detection.
     pub drift: wire::Drift,
+    /// Whether the detection itself failed, as far as it is known.
+    pub failed: bool,
     /// Whether what it found was repaired at once, as far as it is known.
     pub remediated: bool,
     /// The version of the deployment that looked, as far as it is known.
@@ -209,8 +222,8 @@ pub fn plan(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &Insta
         View::AwaitingBudget => Plan::AwaitBudget,
         View::Failed(consequence) => Plan::Report(consequence.clone()),
         View::NoStack if inputs.create_stack && inputs.suspended => Plan::Wait(suspended("the stack is not created")),
-        View::NoStack if schedules::is_past_its_end(&inputs.schedules, now) => Plan::AwaitStack(Words::new(
-            Reason::StackNotFound,
+        View::NoStack if schedules::is_past_its_end(&inputs.schedules, now) => Plan::Refuse(Words::new(
+            Reason::Ended,
             format!(
                 "stack {} is gone, as its ttl has passed, and is not created again; delete this resource, \
                  or write a later time",
@@ -249,13 +262,7 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
     let settled = is_ready(&status.conditions, inputs.generation);
     let patch = patch.filter(|_| moved || declared_anew || !settled);
     let agenda = read.schedules.as_ref().map(|seen| schedules::plan(&inputs.schedules, &status.schedules, seen, now));
-    let rescheduled = agenda.iter().flat_map(|agenda| &agenda.corrected).map(|name| format!("schedule {name}"));
-    let visible: Vec<String> =
-        if patch.is_some() && known.is_some() && moved && !declared_anew { visible } else { vec![] }
-            .into_iter()
-            .chain(rescheduled)
-            .collect();
-    let corrects = !visible.is_empty();
+    let corrects = patch.is_some() && known.is_some() && moved && !declared_anew && !visible.is_empty();
     let mut corrections = if declared_anew { vec![] } else { status.corrections.clone() };
     // They are forgotten after the contest, not during it: those that are kept were made within one window.
     if corrects {
@@ -299,30 +306,45 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
         corrections,
         corrects,
         schedules: agenda,
-        drift: drift(read.drift.as_ref(), status.drift.as_ref(), now),
+        drift: drift(&read.drift, status.drift.as_ref(), now),
     }))
 }
 
 /// A drift run that is under way has found nothing yet: what the one before it found stands until it has ended.
-fn drift(seen: Option<&DriftSeen>, known: Option<&DriftStatus>, now: Time) -> Option<DriftStatus> {
-    let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, remediated, version, url } = seen?;
+fn drift(view: &DriftView, known: Option<&DriftStatus>, now: Time) -> Option<DriftStatus> {
+    let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, failed, remediated, version, url } =
+        match view {
+            DriftView::NotAsked => return None,
+            DriftView::Unreadable => return known.cloned(),
+            DriftView::Seen(seen) => seen,
+        };
+    let fresh = |run: Option<String>| DriftStatus {
+        detected: *detected && run.is_some(),
+        failed: *failed,
+        remediated: *remediated,
+        run,
+        in_progress: *in_progress,
+        version: *version,
+        url: url.clone(),
+        seen_at: now,
+    };
     if *in_progress {
-        return known.map(|known| DriftStatus { in_progress: true, ..known.clone() });
+        return Some(known.map_or_else(|| fresh(None), |known| DriftStatus { in_progress: true, ..known.clone() }));
     }
-    let (detected, run, version, url) = (*detected, latest_run.clone()?, *version, url.clone());
+    let run = latest_run.clone()?;
     Some(match known {
-        Some(known) if known.run == run && known.detected == detected => {
+        Some(known) if known.run.as_ref() == Some(&run) && known.detected == *detected => {
             DriftStatus { in_progress: false, ..known.clone() }
         }
-        _ => DriftStatus { detected, remediated: *remediated, run, in_progress: false, version, url, seen_at: now },
+        _ => fresh(Some(run)),
     })
 }
 
 fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
-    let nothing_set = status.last_applied.is_empty() && status.schedules.is_empty();
+    let nothing_set = status.last_applied.is_empty() && !schedules::leave_anything(&status.schedules);
     match &inputs.deletion {
         // Whoever takes over cannot know which schedules were made here.
-        Deletion::HandedOver if status.schedules.is_empty() => return Plan::Release,
+        Deletion::HandedOver if !schedules::leave_anything(&status.schedules) => return Plan::Release,
         Deletion::GiveUp => return Plan::Release,
         _ if inputs.deletion_policy == SettingsDeletionPolicy::Retain || nothing_set => return Plan::Release,
         Deletion::AfterRuns(count) => {
@@ -349,6 +371,9 @@ fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &Insta
 fn clear(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
     let agenda =
         read.schedules.as_ref().map(|seen| schedules::plan(&[], &status.schedules, seen, now)).unwrap_or_default();
+    if let (Some(unreadable), true) = (&agenda.unreadable, schedules::leave_anything(&agenda.entries)) {
+        return Plan::Report(unreadable.clone());
+    }
     if agenda.awaits_an_answer() {
         return Plan::Wait(Words::new(
             Reason::Finalizing,

@@ -25,6 +25,10 @@ pub enum Reason {
     TargetChanged,
     /// The backend's API lacks it.
     UnsupportedByBackend,
+    /// The stack's ttl has passed, and the stack is gone.
+    Ended,
+    /// The latest drift detection failed.
+    DriftUnknown,
     /// The time of a schedule has passed.
     TimePassed,
     /// The answer to the creation of a schedule was lost.

@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 
-use super::plan::DriftSeen;
+use super::{
+    plan::{DriftSeen, DriftView},
+    schedules,
+};
 use crate::{
     api::{StackDeploymentSettings, schedule::DriftStatus},
     controllers::connections::Connection,
     pulumi::{
         self, Class, Permit, StackId,
         console::deployment_url,
-        wire::{Drift, Schedule, Status},
+        wire::{Drift, Schedule, StackMetadata, Status},
     },
 };
 
@@ -21,10 +24,10 @@ pub struct Remote {
     pub version: Option<u64>,
     /// Whether the stack is paused, where somebody wants to know.
     pub paused: Option<bool>,
-    /// The schedules, when some are declared or were made; or why the backend has none.
+    /// The schedules, when some are declared or were made; or why they can't be read.
     pub schedules: Option<Result<Vec<Schedule>, pulumi::Error>>,
-    /// The latest drift detection, when it is scheduled here.
-    pub drift: Option<DriftSeen>,
+    /// The latest drift detection, when somebody wants to know.
+    pub drift: DriftView,
 }
 
 /// The remote settings; nothing when the stack does not exist. The service answers 404 for both a missing stack and
@@ -47,29 +50,34 @@ pub async fn remote(
     };
     let status = settings.status.as_ref();
     let known = status.map(|status| status.schedules.as_slice()).unwrap_or_default();
-    let with_drift = settings.spec.schedules.iter().any(|schedule| schedule.drift.is_some());
-    let metadata = if !deleting && (with_drift || settings.spec.paused.is_some()) {
-        supported(connection.client.stack_metadata(permit, stack).await)?.ok()
+    let (declared, wants_pause) = (!settings.spec.schedules.is_empty(), settings.spec.paused.is_some());
+    let metadata = if !deleting && (declared || wants_pause) {
+        Some(tolerated(connection.client.stack_metadata(permit, stack).await)?)
     } else {
         None
     };
-    let paused = metadata.as_ref().map(|metadata| metadata.stack_paused);
-    let with_schedules = !(known.is_empty() && (deleting || settings.spec.schedules.is_empty()));
+    let wants_schedules = schedules::leave_anything(known) || (declared && !deleting);
     let schedules =
-        if with_schedules { Some(supported(connection.client.schedules(permit, stack).await)?) } else { None };
-    let drift = match metadata.and_then(|metadata| metadata.drift).filter(|_| with_drift) {
-        Some(drift) => {
-            Some(seen(connection, permit, stack, drift, status.and_then(|status| status.drift.as_ref())).await?)
+        if wants_schedules { Some(tolerated(connection.client.schedules(permit, stack).await)?) } else { None };
+    // Where nobody can tell whether it is paused, the attempt to set it does.
+    let paused = metadata.as_ref().and_then(|metadata| metadata.as_ref().ok()).map(|metadata| metadata.stack_paused);
+    let drift = match metadata {
+        None => DriftView::NotAsked,
+        Some(Err(_)) => DriftView::Unreadable,
+        Some(Ok(StackMetadata { drift: None, .. })) => DriftView::NotAsked,
+        Some(Ok(StackMetadata { drift: Some(drift), .. })) => {
+            let known = status.and_then(|status| status.drift.as_ref());
+            seen(connection, permit, stack, drift, known).await?
         }
-        None => None,
     };
     Ok(Some(Remote { document, version, paused, schedules, drift }))
 }
 
-/// What the backend's dialect lacks is not trouble: it is said where it was asked for, and the rest goes on.
-fn supported<T>(answer: Result<T, pulumi::Error>) -> Result<Result<T, pulumi::Error>, pulumi::Error> {
+/// Settings are pushed whether or not the rest can be read: what stands in the way of one feature is said there. What
+/// stands in the way of everything is trouble.
+fn tolerated<T>(answer: Result<T, pulumi::Error>) -> Result<Result<T, pulumi::Error>, pulumi::Error> {
     match answer {
-        Err(error) if error.class() != Class::Unsupported => Err(error),
+        Err(error) if matches!(error.class(), Class::Unauthorized | Class::Throttled | Class::NotSent) => Err(error),
         answer => Ok(answer),
     }
 }
@@ -81,19 +89,24 @@ async fn seen(
     stack: &StackId,
     drift: Drift,
     known: Option<&DriftStatus>,
-) -> Result<DriftSeen, pulumi::Error> {
-    let latest = drift.latest_run.as_deref().filter(|_| !drift.in_progress);
-    let Some(run) = latest.filter(|latest| known.is_none_or(|known| known.run != *latest)) else {
-        return Ok(DriftSeen { drift, remediated: false, version: None, url: None });
+) -> Result<DriftView, pulumi::Error> {
+    let is_known =
+        |run: &str| known.is_some_and(|known| known.run.as_deref() == Some(run) && known.detected == drift.detected);
+    let latest = drift.latest_run.as_deref().filter(|run| !drift.in_progress && !is_known(run));
+    let Some(run) = latest else {
+        return Ok(DriftView::Seen(DriftSeen { drift, failed: false, remediated: false, version: None, url: None }));
     };
-    let (version, remediated) = match connection.client.drift_run(permit, stack, run).await {
-        Ok(run) => {
-            let remediated = run.remediate_update.is_some_and(|update| update.status == Status::Succeeded);
-            (run.deployment_version, remediated)
-        }
-        Err(error) if error.is_gone() => (None, false),
-        Err(error) => return Err(error),
+    let run = match tolerated(connection.client.drift_run(permit, stack, run).await)? {
+        Ok(run) => run,
+        Err(error) if error.is_gone() => return Ok(DriftView::NotAsked),
+        Err(_) => return Ok(DriftView::Unreadable),
     };
-    let url = version.and_then(|version| deployment_url(connection.client.backend(), stack, version));
-    Ok(DriftSeen { drift, remediated, version, url })
+    let version = run.deployment_version;
+    Ok(DriftView::Seen(DriftSeen {
+        failed: run.status != Status::Succeeded && !drift.detected,
+        remediated: run.remediate_update.is_some_and(|update| update.status == Status::Succeeded),
+        version,
+        url: version.and_then(|version| deployment_url(connection.client.backend(), stack, version)),
+        drift,
+    }))
 }

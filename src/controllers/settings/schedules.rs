@@ -10,14 +10,17 @@ mod definition;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, time::Duration};
 
-use super::reason::Reason;
+use super::{
+    plan::{CONTEST, CONTEST_WINDOW},
+    reason::Reason,
+};
 use crate::{
     api::{
         StackDeploymentSettingsStatus, Time,
         deployment::Operation,
         schedule::{Schedule, ScheduleIntent, ScheduleStatus},
     },
-    controllers::conditions::Words,
+    controllers::{conditions::Words, requeue::Consequence},
     pulumi::wire,
 };
 
@@ -31,8 +34,8 @@ const AFTER_EXECUTION: Duration = Duration::from_secs(10);
 pub struct Seen {
     /// All schedules of the stack.
     pub remote: Vec<wire::Schedule>,
-    /// Why the backend knows nothing of schedules, when it does not.
-    pub unsupported: Option<String>,
+    /// Why they could not be read, when they could not: then nothing is known of any.
+    pub unreadable: Option<Consequence>,
     /// The declared ones that the Organization does not allow, and why.
     pub denied: BTreeMap<String, String>,
     /// Names of those whose creation is certain not to arrive any more if it has not by now.
@@ -46,8 +49,8 @@ pub struct Agenda {
     pub entries: Vec<ScheduleStatus>,
     /// What is to be done, in this order.
     pub steps: Vec<Step>,
-    /// Those that were changed or removed by somebody else.
-    pub corrected: Vec<String>,
+    /// Why nothing could be decided.
+    pub unreadable: Option<Consequence>,
 }
 
 /// One change of a schedule.
@@ -57,6 +60,8 @@ pub struct Step {
     pub name: String,
     /// What is done.
     pub change: Change,
+    /// When it undoes a change that was made elsewhere: all recent corrections, with this one.
+    pub corrects: Option<Vec<Time>>,
 }
 
 impl fmt::Display for Step {
@@ -121,26 +126,42 @@ pub fn operations(schedule: &Schedule) -> Vec<Operation> {
     deployment.chain(drift).chain(schedule.ttl.iter().map(|_| Operation::Destroy)).collect()
 }
 
-/// Whether each declared schedule has its entry, and no other has one.
+/// Whether any of these is there because of this resource, or may be.
 #[must_use]
-pub fn are_complete(declared: &[Schedule], entries: &[ScheduleStatus]) -> bool {
-    declared.len() == entries.len()
-        && declared.iter().all(|schedule| entries.iter().any(|entry| entry.name == schedule.name))
+pub fn leave_anything(entries: &[ScheduleStatus]) -> bool {
+    entries.iter().any(|entry| entry.id.is_some() || entry.intent.is_some())
+}
+
+/// Whether something is left to do at once: steps were put off, or a schedule is made anew as another sort.
+#[must_use]
+pub fn are_unfinished(declared: &[Schedule], entries: &[ScheduleStatus]) -> bool {
+    declared.iter().any(|schedule| !entries.iter().any(|entry| entry.name == schedule.name))
+        || entries.iter().any(|entry| entry.intent.is_none() && entry.reason.is_none() && !is_made(entry))
+}
+
+/// It is there, or it was there and has run for the only time.
+fn is_made(entry: &ScheduleStatus) -> bool {
+    entry.id.is_some() || entry.foreign_id.is_some() || entry.definition.is_some()
 }
 
 /// Whether nothing is left to do about schedules as far as can be told without asking the service.
 #[must_use]
 pub fn are_settled(declared: &[Schedule], entries: &[ScheduleStatus], denied: &BTreeMap<String, String>) -> bool {
-    let said = |entry: &ScheduleStatus, reason: Reason| entry.reason.as_deref() == Some(&format!("{reason:?}"));
-    are_complete(declared, entries)
-        && entries.iter().all(|entry| {
-            let is_denied = said(entry, Reason::AccessDenied);
-            is_denied == denied.contains_key(&entry.name)
-                && (is_denied
-                    || entry.reason.is_none()
-                    || said(entry, Reason::TimePassed)
-                    || said(entry, Reason::UnsupportedByBackend))
-        })
+    let is_settled = |schedule: &Schedule, entry: &ScheduleStatus| {
+        let (is_denied, said) = (denied.contains_key(&entry.name), entry.reason.as_deref());
+        let says = |reason: Reason| said == Some(&format!("{reason:?}"));
+        let is_refused = || entry.refused.as_ref() == Some(&Definition::of_declared(schedule).digest());
+        let rests = says(Reason::TimePassed) || says(Reason::Contested) || (said.is_some() && is_refused());
+        says(Reason::UnsupportedByBackend)
+            || says(Reason::AccessDenied) && is_denied
+            || !is_denied && (rests || said.is_none() && is_made(entry))
+    };
+    let entry_of = |schedule: &Schedule| entries.iter().find(|entry| entry.name == schedule.name);
+    let is_declared = |entry: &ScheduleStatus| declared.iter().any(|schedule| schedule.name == entry.name);
+    declared.iter().all(|schedule| entry_of(schedule).is_some_and(|entry| is_settled(schedule, entry)))
+        && entries.iter().all(|entry| entry.intent.is_none())
+        // What could not be removed waits for the next comparison.
+        && entries.iter().all(|entry| is_declared(entry) || entry.reason.is_some())
 }
 
 /// What a process remembers an unanswered creation by.
@@ -173,6 +194,9 @@ pub fn looks(
 /// Decides about the schedules of a stack. Nothing declared means that all that this resource made goes.
 #[must_use]
 pub fn plan(declared: &[Schedule], known: &[ScheduleStatus], seen: &Seen, now: Time) -> Agenda {
+    if let Some(unreadable) = &seen.unreadable {
+        return unread(declared, known, unreadable);
+    }
     let mut agenda = Agenda::default();
     let mut ours: BTreeSet<&str> = known.iter().filter_map(|entry| entry.id.as_deref()).collect();
     let mut resolved = Vec::new();
@@ -187,7 +211,7 @@ pub fn plan(declared: &[Schedule], known: &[ScheduleStatus], seen: &Seen, now: T
             .iter()
             .find(|(entry, _)| entry.name == schedule.name)
             .cloned()
-            .unwrap_or_else(|| (ScheduleStatus { name: schedule.name.clone(), ..ScheduleStatus::default() }, None));
+            .unwrap_or_else(|| (unknown(&schedule.name), None));
         let mut decision = Decision { schedule, seen, ours: &ours, now, entry, agenda: &mut agenda };
         decision.decide(found);
         let entry = decision.entry;
@@ -197,16 +221,29 @@ pub fn plan(declared: &[Schedule], known: &[ScheduleStatus], seen: &Seen, now: T
         if declared.iter().any(|schedule| schedule.name == entry.name) {
             continue;
         }
-        if found.is_some() {
-            agenda
-                .steps
-                .extend(entry.id.clone().map(|id| Step { name: entry.name.clone(), change: Change::Delete(id) }));
+        if let (Some(_), Some(id)) = (found, entry.id.clone()) {
+            agenda.steps.push(Step { name: entry.name.clone(), change: Change::Delete(id), corrects: None });
         }
         if found.is_some() || entry.intent.is_some() {
             agenda.entries.push(entry);
         }
     }
     agenda
+}
+
+/// Nothing is known of any schedule: all that was known stays, and each says why it is not looked after.
+fn unread(declared: &[Schedule], known: &[ScheduleStatus], why: &Consequence) -> Agenda {
+    let is_known = |schedule: &&Schedule| known.iter().any(|entry| entry.name == schedule.name);
+    let new = declared.iter().filter(|schedule| !is_known(schedule)).map(|schedule| unknown(&schedule.name));
+    let mut entries: Vec<ScheduleStatus> = known.iter().cloned().chain(new).collect();
+    for entry in &mut entries {
+        complain(entry, why.standing.words().clone());
+    }
+    Agenda { entries, steps: vec![], unreadable: Some(why.clone()) }
+}
+
+fn unknown(name: &str) -> ScheduleStatus {
+    ScheduleStatus { name: name.to_owned(), ..ScheduleStatus::default() }
 }
 
 /// Settles an intent: its schedule is there, or it is certain never to be.
@@ -251,17 +288,26 @@ impl Decision<'_> {
         if self.entry.intent.is_some() {
             return;
         }
-        if let Some(why) = &self.seen.unsupported {
-            complain(&mut self.entry, Words::new(Reason::UnsupportedByBackend, why.clone()));
-            return;
-        }
         if let Some(why) = self.seen.denied.get(&self.schedule.name) {
-            complain(&mut self.entry, Words::new(Reason::AccessDenied, why.clone()));
-            return;
+            return self.leave(found, why);
         }
         match (found, self.entry.id.clone()) {
             (Some(remote), Some(id)) => self.maintain(remote, id, definition),
             (_, gone) => self.make(definition, gone.is_some()),
+        }
+    }
+
+    /// It is not allowed. One that was made when it was is left as it is, but it can still be paused.
+    fn leave(&mut self, found: Option<&wire::Schedule>, why: &str) {
+        let Some(remote) = found else {
+            complain(&mut self.entry, Words::new(Reason::AccessDenied, why));
+            return;
+        };
+        refresh(&mut self.entry, remote);
+        let message = format!("{why}; the one that was made before is left as it was: take it out here to delete it");
+        complain(&mut self.entry, Words::new(Reason::AccessDenied, message));
+        if self.schedule.paused == Some(true) && !remote.paused {
+            self.step(Change::Pause(remote.id.clone(), true), None);
         }
     }
 
@@ -276,19 +322,17 @@ impl Decision<'_> {
                 complain(&mut self.entry, over(&definition));
                 return;
             }
-            if !declared_anew {
-                self.agenda.corrected.push(self.schedule.name.clone());
-            }
+            let Ok(corrects) = self.correction(!declared_anew) else { return };
             if there.is_updated_like(&definition) {
-                self.step(Change::Update(id.clone(), definition));
+                self.step(Change::Update(id.clone(), definition), corrects);
             } else {
                 // It is made anew in the next look: its entry can hold an id or an intent.
-                self.step(Change::Delete(id));
+                self.step(Change::Delete(id), None);
                 return;
             }
         }
         if let Some(paused) = self.schedule.paused.filter(|wanted| *wanted != remote.paused) {
-            self.step(Change::Pause(id, paused));
+            self.step(Change::Pause(id, paused), None);
         }
     }
 
@@ -306,9 +350,6 @@ impl Decision<'_> {
             self.entry.id = None;
             return;
         }
-        if vanished {
-            self.agenda.corrected.push(self.schedule.name.clone());
-        }
         let is_paused_alike = |twin: &&wire::Schedule| self.schedule.paused.is_none_or(|paused| paused == twin.paused);
         if let Some(twin) = twins(self.seen, self.ours, &definition).find(is_paused_alike) {
             refresh(&mut self.entry, twin);
@@ -316,27 +357,45 @@ impl Decision<'_> {
             (self.entry.id, self.entry.definition, self.entry.remote) = (None, None, None);
             return;
         }
-        self.create(definition);
-    }
-
-    fn create(&mut self, definition: Definition) {
+        let Ok(corrects) = self.correction(vanished && was_made) else { return };
         self.entry = ScheduleStatus {
             intent: Some(ScheduleIntent {
                 time: self.now,
                 definition: definition.digest(),
                 existing: twins(self.seen, self.ours, &definition).map(|twin| twin.id.clone()).collect(),
             }),
-            name: self.entry.name.clone(),
-            ..ScheduleStatus::default()
+            corrections: self.entry.corrections.clone(),
+            ..unknown(&self.entry.name)
         };
         let paused = self.schedule.paused.unwrap_or_default();
-        self.step(Change::Create(definition, paused));
+        self.step(Change::Create(definition, paused), corrects);
     }
 
-    fn step(&mut self, change: Change) {
-        self.agenda.steps.push(Step { name: self.schedule.name.clone(), change });
+    /// The corrections that there will be with this one, when it is one; an error when there were too many.
+    fn correction(&mut self, is_one: bool) -> Result<Option<Vec<Time>>, Contested> {
+        if !is_one {
+            self.entry.corrections.clear();
+            return Ok(None);
+        }
+        self.entry.corrections.retain(|time| self.now.since(*time) < CONTEST_WINDOW);
+        if self.entry.corrections.len() >= CONTEST {
+            let message = format!(
+                "it was changed elsewhere and corrected {CONTEST} times within an hour; find out what else sets it. \
+                 It is corrected again when an hour has passed, or when it is changed here"
+            );
+            complain(&mut self.entry, Words::new(Reason::Contested, message));
+            return Err(Contested);
+        }
+        Ok(Some(self.entry.corrections.iter().copied().chain([self.now]).collect()))
+    }
+
+    fn step(&mut self, change: Change, corrects: Option<Vec<Time>>) {
+        self.agenda.steps.push(Step { name: self.schedule.name.clone(), change, corrects });
     }
 }
+
+/// Something else keeps changing it.
+struct Contested;
 
 /// Equal schedules that this resource did not make.
 fn twins<'a>(

@@ -4,6 +4,7 @@ use super::{
     outcome::Outcome,
     plan::{Convergence, Inputs},
     reason::Reason,
+    schedules,
 };
 use crate::{
     api::{
@@ -31,7 +32,9 @@ pub fn status(
 ) -> StackDeploymentSettingsStatus {
     let mut next = old.clone();
     // What was pushed somewhere stays known by the name of where.
-    if inputs.stack.is_some() && (next.stack.is_none() || next.last_applied.is_empty()) {
+    if inputs.stack.is_some()
+        && (next.stack.is_none() || (next.last_applied.is_empty() && !schedules::leave_anything(&next.schedules)))
+    {
         next.stack.clone_from(&inputs.stack);
     }
     let standing = match outcome {
@@ -96,19 +99,24 @@ fn set_schedules_applied(conditions: &mut Vec<Condition>, entries: &[ScheduleSta
 }
 
 fn set_drifted(conditions: &mut Vec<Condition>, drift: Option<&DriftStatus>, generation: i64, now: Time) {
-    let Some(drift) = drift else {
+    let Some((drift, run)) = drift.and_then(|drift| Some((drift, drift.run.as_ref()?))) else {
         remove(conditions, DRIFTED);
         return;
     };
-    let (status, reason, what) = if drift.detected && !drift.remediated {
-        (ConditionStatus::True, Reason::DriftDetected, "the stack has drifted from its state")
-    } else if drift.remediated {
-        (ConditionStatus::False, Reason::DriftRemediated, "the stack had drifted from its state and was repaired")
-    } else {
-        (ConditionStatus::False, Reason::NoDrift, "the stack is as its state says")
+    let (status, reason, what) = match (drift.detected, drift.remediated, drift.failed) {
+        (true, false, _) => (ConditionStatus::True, Reason::DriftDetected, "the stack has drifted from its state"),
+        (_, true, _) => {
+            let what = "the stack had drifted from its state and was repaired";
+            (ConditionStatus::False, Reason::DriftRemediated, what)
+        }
+        (false, false, true) => {
+            let what = "the detection itself failed, so it is not known whether the stack has drifted";
+            (ConditionStatus::Unknown, Reason::DriftUnknown, what)
+        }
+        (false, false, false) => (ConditionStatus::False, Reason::NoDrift, "the stack is as its state says"),
     };
     let link = drift.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
-    let message = format!("{what}; seen at {} in drift run {}{link}", drift.seen_at, drift.run);
+    let message = format!("{what}; seen at {} in drift run {run}{link}", drift.seen_at);
     set(conditions, condition(DRIFTED, status, &format!("{reason:?}"), &message, generation, now));
 }
 
@@ -129,12 +137,8 @@ fn schedule_events(
     new: &StackDeploymentSettingsStatus,
     outcome: &Outcome,
 ) -> Vec<Happening> {
-    let Outcome::Converged { convergence, .. } = outcome else { return vec![] };
-    let steps = convergence.schedules.iter().flat_map(|agenda| &agenda.steps);
-    let changed: Vec<String> = steps
-        .filter(|step| !new.schedules.iter().any(|entry| entry.name == step.name && entry.reason.is_some()))
-        .map(ToString::to_string)
-        .collect();
+    let Outcome::Converged { schedules, .. } = outcome else { return vec![] };
+    let changed: Vec<String> = schedules.iter().flat_map(|done| done.done.clone()).collect();
     let pushed = (!changed.is_empty()).then(|| Happening {
         warning: false,
         reason: "SchedulesChanged",

@@ -27,11 +27,12 @@ impl Dialect {
         }
     }
 
-    /// The name of the query parameter by which the log's next part is asked for.
-    pub(super) fn log_token(self) -> &'static str {
+    /// The names of the query parameter by which the log's next part is asked for. The preview page has one that no
+    /// real client sends, so both are sent there: with a name that it does not know, a server would begin anew.
+    pub(super) fn log_tokens(self) -> &'static [&'static str] {
         match self {
-            Self::Stacks => "continuationToken",
-            Self::Preview => "nextToken",
+            Self::Stacks => &["continuationToken"],
+            Self::Preview => &["continuationToken", "nextToken"],
         }
     }
 

@@ -32,11 +32,10 @@ impl Client {
         id: &str,
         token: Option<&str>,
     ) -> Result<Logs, Error> {
-        let token = token.map(|token| (self.dialect().log_token(), token.to_owned()));
-        let call = Call {
-            query: token.into_iter().collect(),
-            ..Call::get("GetLogs", Route::deployment(stack, id).then(&["logs"]))
-        };
+        let names = self.dialect().log_tokens().iter();
+        let query = token.into_iter().flat_map(|token| names.clone().map(|name| (*name, token.to_owned())));
+        let call =
+            Call { query: query.collect(), ..Call::get("GetLogs", Route::deployment(stack, id).then(&["logs"])) };
         self.transport.fetch(permit, call).await
     }
 

@@ -38,7 +38,8 @@ pub async fn read(run: &Run, view: Option<&View>, connection: &Connection, permi
     let stack = connection.stack(&run.target.project, &run.target.stack);
     match connection.client.list_drift_runs(permit, &stack, 1, NEWEST).await {
         Ok(page) => match finding(&page.items, &run, now) {
-            Some(found) => Reading::Found(found),
+            Some(Ok(found)) => Reading::Found(found),
+            Some(Err(why)) => Reading::Refused(why),
             None if run.operation == Operation::RemediateDrift => Reading::Nothing,
             None => {
                 let why = "the service has no drift run of it".to_owned();

@@ -72,7 +72,7 @@ fn read(declared: &Value, remote: Value) -> View {
         version: Some(1),
         paused: None,
         schedules: None,
-        drift: None,
+        drift: DriftView::NotAsked,
     }))
 }
 
@@ -237,7 +237,7 @@ impl Resource {
             version: Some(self.service.version),
             paused: None,
             schedules: None,
-            drift: None,
+            drift: DriftView::NotAsked,
         }));
         plan(&self.inputs, &self.status, &install_key(), at(self.now))
     }
@@ -288,23 +288,28 @@ impl Resource {
 
 #[test]
 fn what_is_under_way_has_found_nothing_yet() {
-    let seen = |detected: bool, run: &str, in_progress: bool| DriftSeen {
-        drift: wire::Drift { detected, latest_run: Some(run.to_owned()), in_progress },
-        remediated: false,
-        version: Some(7),
-        url: None,
+    let seen = |detected: bool, run: &str, in_progress: bool| {
+        DriftView::Seen(DriftSeen {
+            drift: wire::Drift { detected, latest_run: Some(run.to_owned()), in_progress },
+            failed: false,
+            remediated: false,
+            version: Some(7),
+            url: None,
+        })
     };
     let at = Time::from_seconds;
-    assert_eq!(drift(Some(&seen(true, "first", true)), None, at(1)), None);
-    let first = drift(Some(&seen(true, "first", false)), None, at(2)).unwrap();
-    assert_eq!((first.detected, first.run.as_str(), first.seen_at), (true, "first", at(2)));
-    let during = drift(Some(&seen(false, "second", true)), Some(&first), at(3)).unwrap();
+    let begun = drift(&seen(true, "first", true), None, at(1)).unwrap();
+    assert_eq!((begun.in_progress, begun.run.as_ref(), begun.detected), (true, None, false));
+    let first = drift(&seen(true, "first", false), Some(&begun), at(2)).unwrap();
+    assert_eq!((first.detected, first.run.as_deref(), first.seen_at), (true, Some("first"), at(2)));
+    let during = drift(&seen(false, "second", true), Some(&first), at(3)).unwrap();
     assert_eq!(during, DriftStatus { in_progress: true, ..first.clone() });
-    let second = drift(Some(&seen(false, "second", false)), Some(&during), at(4)).unwrap();
+    assert_eq!(drift(&DriftView::Unreadable, Some(&during), at(3)), Some(during.clone()));
+    let second = drift(&seen(false, "second", false), Some(&during), at(4)).unwrap();
     assert_eq!((second.detected, second.in_progress, second.seen_at), (false, false, at(4)));
-    let later = DriftSeen { version: None, ..seen(false, "second", false) };
-    assert_eq!(drift(Some(&later), Some(&second), at(5)), Some(second), "nothing new, nothing written");
-    assert_eq!(drift(None, Some(&first), at(6)), None);
+    let again = drift(&seen(false, "second", false), Some(&second), at(5));
+    assert_eq!(again, Some(second), "nothing new, nothing written");
+    assert_eq!(drift(&DriftView::NotAsked, Some(&first), at(6)), None);
 }
 
 proptest! {

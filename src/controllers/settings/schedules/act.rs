@@ -1,5 +1,6 @@
 //! IO, writes: the steps of an agenda → what is known of each schedule afterwards.
 
+use tokio::time::Instant;
 use tracing::info;
 
 use super::{Agenda, Change, Definition, Step, complain, refresh};
@@ -16,44 +17,71 @@ use crate::{
 const REMEDY: &str = "A stack can have schedules only when it has deployment settings, and some sorts need a subscription: \
     correct the schedule, or take it out.";
 
+/// Calls that one step may take.
+const CALLS_PER_STEP: u32 = 2;
+
 /// What came of an agenda.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Done {
     /// What is known of each schedule.
     pub entries: Vec<ScheduleStatus>,
-    /// The first failure.
+    /// What was done, in words.
+    pub done: Vec<String>,
+    /// What went wrong and is tried again; a refusal is not.
     pub failed: Option<Consequence>,
 }
 
 /// Carries the steps out, one after the other. A schedule that the service refuses does not keep the others from being
-/// made; trouble with the service itself leaves the rest for later.
-pub async fn act(agenda: &Agenda, means: &mut Means) -> Done {
-    let mut done = Done { entries: agenda.entries.clone(), failed: None };
+/// made. Trouble with the service itself, an empty permit, or the time `until` which an intent is good leave the rest for
+/// the next look.
+pub async fn act(agenda: &Agenda, means: &mut Means, until: Instant) -> Done {
+    let mut done = Done { entries: agenda.entries.clone(), done: vec![], failed: unreadable(agenda) };
     let mut steps = agenda.steps.iter();
-    for step in steps.by_ref() {
+    while let Some(step) = steps.as_slice().first() {
+        if Instant::now() >= until || means.permit.remaining() < CALLS_PER_STEP {
+            break;
+        }
+        steps.next();
         let Err(error) = carry_out(step, &mut done.entries, means).await else {
             info!(stack = %means.stack, "{step}");
+            done.done.push(step.to_string());
             continue;
         };
         let consequence = consequence(&error, REMEDY);
+        let is_refused = matches!(error.class(), Class::Invalid | Class::Forbidden | Class::Unsupported);
         if let Some(entry) = entry(&mut done.entries, &step.name) {
             complain(entry, consequence.standing.words().clone());
+            entry.refused = definition(step).filter(|_| is_refused).map(Definition::digest);
             if error.class() != Class::Ambiguous {
                 entry.intent = None;
             }
         }
-        done.failed.get_or_insert(consequence);
-        if !matches!(error.class(), Class::Invalid | Class::Forbidden | Class::NotFound) {
+        if !is_refused {
+            done.failed.get_or_insert(consequence);
+        }
+        if !is_refused && error.class() != Class::NotFound {
             break;
         }
     }
     // What was not even tried is not under way either.
-    for Step { name, change } in steps {
+    for Step { name, change, corrects: _ } in steps {
         if let (Change::Create(..), Some(entry)) = (change, entry(&mut done.entries, name)) {
             entry.intent = None;
         }
     }
     done
+}
+
+/// What the backend does not have does not come by asking again.
+fn unreadable(agenda: &Agenda) -> Option<Consequence> {
+    agenda.unreadable.clone().filter(|consequence| consequence.class != Class::Unsupported)
+}
+
+fn definition(step: &Step) -> Option<&Definition> {
+    match &step.change {
+        Change::Create(definition, _) | Change::Update(_, definition) => Some(definition),
+        Change::Delete(_) | Change::Pause(..) => None,
+    }
 }
 
 async fn carry_out(step: &Step, entries: &mut Vec<ScheduleStatus>, means: &mut Means) -> Result<(), pulumi::Error> {
@@ -106,7 +134,8 @@ pub(super) fn record(
 ) {
     let Some(entry) = entry(entries, &step.name) else { return };
     entry.id = Some(made.id.clone());
-    entry.intent = None;
+    (entry.intent, entry.refused) = (None, None);
+    entry.corrections = step.corrects.clone().unwrap_or_default();
     entry.definition = Some(definition.digest());
     entry.remote = Some(Definition::of_remote(made).digest());
     refresh(entry, made);

@@ -3,7 +3,10 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pulumi::client::{ScheduleRequest, ScheduleTiming};
+use crate::{
+    controllers::{conditions::Standing, requeue::Retry},
+    pulumi::client::{ScheduleRequest, ScheduleTiming},
+};
 
 const NOW: Time = Time::from_seconds(1_900_000_000);
 
@@ -16,7 +19,7 @@ fn remote(value: Value) -> wire::Schedule {
 }
 
 fn seen(remote: Vec<wire::Schedule>) -> Seen {
-    Seen { remote, unsupported: None, denied: BTreeMap::new(), ripe: BTreeSet::new() }
+    Seen { remote, unreadable: None, denied: BTreeMap::new(), ripe: BTreeSet::new() }
 }
 
 /// A schedule as the service answers it after it was asked for.
@@ -141,8 +144,7 @@ fn what_is_declared_is_made_and_then_there_is_nothing_to_do() {
     let agenda = world.pass(&declared, Fate::Good, false);
     assert_eq!(agenda.steps.len(), 3);
     assert!(world.entries.iter().all(|entry| entry.id.is_some() && entry.intent.is_none()));
-    let again = world.pass(&declared, Fate::Good, false);
-    assert_eq!((again.steps, again.corrected), (vec![], vec![]));
+    assert_eq!(world.pass(&declared, Fate::Good, false).steps, []);
 }
 
 #[test]
@@ -192,22 +194,90 @@ fn a_changed_declaration(#[case] changed: Value, #[case] expected: &str) {
     let agenda = world.pass(&changed, Fate::Good, false);
     let steps: Vec<_> = agenda.steps.iter().map(ToString::to_string).collect();
     assert_eq!(steps, [format!("schedule nightly was {expected}")]);
-    assert_eq!(agenda.corrected, Vec::<String>::new());
+    assert!(agenda.steps.iter().all(|step| step.corrects.is_none()));
     world.settle(&changed);
     assert_eq!(world.remote.len(), 1);
     assert_eq!(Definition::of_remote(&world.schedules()[0]), Definition::of_declared(&changed[0]));
 }
 
 #[test]
-fn a_change_made_elsewhere_is_a_correction() {
+fn a_change_made_elsewhere_is_corrected_three_times_and_then_contested() {
     let declared = declared(three());
     let mut world = World::default();
     world.settle(&declared);
+    for count in 1..=3 {
+        world.remote[0]["scheduleCron"] = json!("9 9 * * *");
+        let agenda = world.pass(&declared, Fate::Good, false);
+        assert_eq!(agenda.steps[0].corrects.as_ref().map(Vec::len), Some(count));
+        assert_eq!(world.entries[0].corrections.len(), count);
+        assert_eq!(world.pass(&declared, Fate::Good, false).steps, []);
+    }
     world.remote[0]["scheduleCron"] = json!("9 9 * * *");
+    let agenda = world.pass(&declared, Fate::Good, false);
+    assert_eq!((agenda.steps.len(), agenda.entries[0].reason.as_deref()), (0, Some("Contested")));
+    assert!(are_settled(&declared, &agenda.entries, &BTreeMap::new()));
+    let later = plan(&declared, &world.entries, &seen(world.schedules()), NOW.after(CONTEST_WINDOW));
+    assert_eq!(later.steps[0].to_string(), "schedule nightly was updated");
+}
+
+#[test]
+fn what_was_removed_elsewhere_is_made_again() {
+    let declared = declared(three());
+    let mut world = World::default();
+    world.settle(&declared);
     world.remote.remove(1);
     let agenda = world.pass(&declared, Fate::Good, false);
-    assert_eq!(agenda.corrected, ["nightly", "drift"]);
+    assert!(matches!(agenda.steps.as_slice(), [Step { change: Change::Create(..), corrects: Some(_), .. }]));
     assert_eq!(world.pass(&declared, Fate::Good, false).steps, []);
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_and_said() {
+    let declared = declared(three());
+    let mut world = World::default();
+    world.settle(&declared[..2]);
+    let words = Words::new(Reason::UnsupportedByBackend, "the preview API lacks it");
+    let unreadable = Consequence {
+        class: crate::pulumi::Class::Unsupported,
+        standing: Standing::Stalled(words),
+        retry: Retry::Backoff,
+        detail: String::new(),
+    };
+    let blind = Seen { unreadable: Some(unreadable), ..seen(vec![]) };
+    let agenda = plan(&declared[1..], &world.entries, &blind, NOW);
+    assert_eq!(agenda.steps, []);
+    let ids: Vec<_> = agenda.entries.iter().map(|entry| (entry.name.as_str(), entry.id.is_some())).collect();
+    assert_eq!(ids, [("nightly", true), ("drift", true), ("end", false)]);
+    assert!(agenda.entries.iter().all(|entry| entry.reason.as_deref() == Some("UnsupportedByBackend")));
+    assert!(are_settled(&declared[1..], &agenda.entries, &BTreeMap::from([("end".to_owned(), "no".to_owned())])));
+}
+
+#[test]
+fn one_that_is_not_allowed_any_more_can_still_be_paused() {
+    let mut declared = declared(three());
+    let mut world = World::default();
+    world.settle(&declared);
+    declared[2].paused = Some(true);
+    let denied = BTreeMap::from([("end".to_owned(), "no rule allows destroy".to_owned())]);
+    let agenda = plan(&declared, &world.entries, &Seen { denied, ..seen(world.schedules()) }, NOW);
+    assert_eq!(agenda.steps.iter().map(ToString::to_string).collect::<Vec<_>>(), ["schedule end was paused"]);
+    assert!(agenda.entries[2].message.as_ref().unwrap().contains("left as it was"));
+}
+
+#[test]
+fn an_intent_a_refusal_and_a_step_that_was_put_off_are_told_apart() {
+    let declared = &declared(three())[..1];
+    let settled = |entry: &ScheduleStatus| are_settled(declared, std::slice::from_ref(entry), &BTreeMap::new());
+    let unfinished = |entry: &ScheduleStatus| are_unfinished(declared, std::slice::from_ref(entry));
+    let put_off = unknown("nightly");
+    assert!(!settled(&put_off) && unfinished(&put_off));
+    let intent = plan(declared, &[], &seen(vec![]), NOW).entries.remove(0);
+    assert!(!settled(&intent) && !unfinished(&intent));
+    let mut refused = put_off;
+    complain(&mut refused, Words::new("Rejected", "400"));
+    assert!(!settled(&refused) && !unfinished(&refused), "trouble is tried again");
+    refused.refused = Some(Definition::of_declared(&declared[0]).digest());
+    assert!(settled(&refused), "a refusal waits for the next comparison");
 }
 
 #[test]
@@ -242,12 +312,11 @@ fn what_is_not_allowed_is_said_and_not_made() {
     let agenda = plan(&declared, &[], &Seen { denied: denied.clone(), ..seen(vec![]) }, NOW);
     assert_eq!((agenda.steps.len(), agenda.entries[2].reason.as_deref()), (2, Some("AccessDenied")));
     assert!(!are_settled(&declared, &[], &denied));
-    let mut entries = agenda.entries;
-    for entry in &mut entries {
-        entry.intent = None;
-    }
-    assert!(are_settled(&declared, &entries, &denied));
-    assert!(!are_settled(&declared, &entries, &BTreeMap::new()), "a right that was granted is used");
+    let mut world = World::default();
+    world.settle(&declared[..2]);
+    world.entries.push(agenda.entries[2].clone());
+    assert!(are_settled(&declared, &world.entries, &denied));
+    assert!(!are_settled(&declared, &world.entries, &BTreeMap::new()), "a right that was granted is used");
 }
 
 #[test]
@@ -270,8 +339,9 @@ fn the_service_is_asked_after_each_execution_and_until_a_detection_has_ended() {
     assert_eq!(looks(&status, NOW, run).count(), 0);
     status.drift = Some(crate::api::schedule::DriftStatus {
         detected: false,
+        failed: false,
         remediated: false,
-        run: "r".into(),
+        run: Some("r".into()),
         in_progress: true,
         version: None,
         url: None,
@@ -321,7 +391,7 @@ proptest! {
             world.pass(declared, *fate, *ripe);
         }
         world.settle(&last);
-        prop_assert!(are_complete(&last, &world.entries));
+        prop_assert!(are_settled(&last, &world.entries, &BTreeMap::new()) && !are_unfinished(&last, &world.entries));
         let (foreign, ours): (Vec<_>, Vec<_>) = world.remote.iter().cloned().partition(|it| it["id"] == "theirs");
         prop_assert_eq!(foreign, untouched);
         let served = world.entries.iter().filter(|entry| entry.foreign_id.is_some()).count();
