@@ -133,7 +133,7 @@ impl Play {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::properties::cases(512))]
 
     #[test]
     fn no_window_sees_more_than_burst_and_rate(
@@ -198,7 +198,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::properties::cases(48))]
 
     #[test]
     fn lower_classes_keep_their_share_and_tenants_take_turns(
