@@ -22,3 +22,6 @@ pub mod operator;
 pub mod pulumi;
 pub mod server;
 pub mod telemetry;
+
+#[cfg(test)]
+mod properties;

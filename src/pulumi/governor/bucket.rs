@@ -10,8 +10,9 @@ use super::rate::Rate;
 const EPSILON: f64 = 1e-6;
 
 /// A token bucket. Units that were lent and not yet spent still count as its content, so that it fills no further
-/// than the burst with them: however long permits are kept, no window of time sees more than
-/// `burst + rate × time` units spent. (Or the largest single loan, where that is more than the burst.)
+/// than the burst with them: however long permits are kept, as long as the rate stays the same no window of time sees
+/// more than `burst + rate × time` units spent. (With the largest single loan for `burst`, where that is more: the debt
+/// it leaves is paid off from when it is spent, not while it is kept.)
 #[derive(Debug)]
 pub(super) struct Bucket {
     rate: Rate,
@@ -41,13 +42,14 @@ impl Bucket {
     pub(super) fn set_rate(&mut self, now: Instant, rate: Rate) {
         self.refill(now);
         self.rate = rate.sane();
-        self.available = self.available.min(self.room());
+        // What is lent was lent at the old rate: it makes no debt.
+        self.available = self.available.min(self.room().max(0.0));
     }
 
     pub(super) fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
         if passed > 0.0 {
-            self.available = (self.available + passed * self.rate.per_second).min(self.room());
+            self.fill(passed * self.rate.per_second);
             self.filled_at = now;
         }
     }
@@ -80,7 +82,7 @@ impl Bucket {
     /// Units that were lent are not needed after all.
     pub(super) fn take_back(&mut self, units: u32) {
         self.spent(units);
-        self.available = (self.available + f64::from(units)).min(self.room());
+        self.fill(f64::from(units));
     }
 
     /// Units that were lent are used up.
@@ -93,7 +95,13 @@ impl Bucket {
         f64::from(units.min(self.rate.burst))
     }
 
+    /// Adds what there is room for, and takes nothing away: after a change of the rate it may hold more than that.
+    fn fill(&mut self, units: f64) {
+        self.available = (self.available + units).min(self.room()).max(self.available);
+    }
+
+    /// How much may be available beside what is lent. Below zero while a loan larger than the burst is kept.
     fn room(&self) -> f64 {
-        f64::from(self.rate.burst.saturating_sub(self.lent))
+        f64::from(self.rate.burst) - f64::from(self.lent)
     }
 }

@@ -89,6 +89,21 @@ fn more_than_the_burst_leaves_a_debt() {
 }
 
 #[test]
+fn a_debt_is_paid_off_from_when_it_is_spent() {
+    let mut scene = Scene::new(5.0, 1);
+    for _ in 0..2 {
+        assert_eq!(scene.ask(CallClass::Create, "a", "x", 2), Answer::Granted);
+        // Nothing is paid off while the loan is kept: otherwise the second one would follow too soon on its heels.
+        assert_eq!(scene.wait(60 * S), [""; 0]);
+        scene.budget.spend(scene.now).unwrap();
+        scene.budget.spend(scene.now).unwrap();
+        assert_eq!(scene.ask(CallClass::Create, "a", "x", 2), Answer::Queued);
+        assert_eq!(scene.wait(399 * MS), [""; 0]);
+        assert_eq!(scene.wait(2 * MS), ["x"]);
+    }
+}
+
+#[test]
 fn a_turn_is_kept_for_five_seconds() {
     let mut scene = Scene::new(1.0, 1);
     scene.empty();
@@ -218,6 +233,18 @@ fn a_lower_rate_does_not_punish_for_what_is_lent() {
     }
     scene.ask(CallClass::Create, "a", "y", 1);
     assert_eq!(scene.wait(1001 * MS), ["y"]);
+}
+
+#[test]
+fn a_lower_rate_does_not_punish_for_what_is_returned() {
+    let mut scene = Scene::new(10.0, 20);
+    scene.ask(CallClass::Create, "a", "x", 20);
+    scene.budget.set_rate(scene.now, "a", Rate { per_second: 1.0, burst: 2 });
+    for _ in 0..20 {
+        scene.budget.give_back(scene.now, 1);
+    }
+    assert_eq!(scene.ask(CallClass::Create, "a", "y", 2), Answer::Granted);
+    assert_eq!(scene.ask(CallClass::Create, "a", "z", 1), Answer::Queued, "and no more than the new burst is there");
 }
 
 #[test]

@@ -511,7 +511,7 @@ impl Facts<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(4096))]
 
     #[test]
     fn the_rules_of_the_state_machine(inputs in any_inputs(), status in any_status()) {

@@ -136,7 +136,7 @@ fn is_under_way(status: &DeploymentStatus) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(512))]
 
     #[test]
     fn status_is_consistent_after_every_outcome_and_stays_when_it_is_repeated(

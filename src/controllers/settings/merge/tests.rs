@@ -194,7 +194,7 @@ fn effects(patch: Option<&Node>) -> (BTreeSet<Path>, BTreeSet<Path>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(256))]
 
     #[test]
     fn one_push_brings_what_the_rules_say_and_the_next_brings_nothing(

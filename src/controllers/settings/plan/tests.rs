@@ -313,7 +313,7 @@ fn what_is_under_way_has_found_nothing_yet() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(96))]
 
     #[test]
     fn a_resource_that_is_in_sync_writes_nothing_more(
