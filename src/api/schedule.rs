@@ -145,18 +145,28 @@ pub struct ScheduleIntent {
     pub existing: Vec<String>,
 }
 
+/// What became of a drift detection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DriftResult {
+    /// It found drift.
+    Drifted,
+    /// It found none.
+    NoDrift,
+    /// It found drift, which was repaired at once.
+    Remediated,
+    /// It failed, or has not ended yet.
+    Unknown,
+}
+
 /// What the service's latest drift detection found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftStatus {
-    /// Whether it found drift.
+    /// Whether the service counts the stack as drifted.
     pub detected: bool,
-    /// Whether the detection itself failed, so that nobody knows.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub failed: bool,
-    /// Whether what it found was repaired at once.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub remediated: bool,
+    /// What became of the detection. `Drifted`: it found drift. `NoDrift`: it found none. `Remediated`: it found drift,
+    /// which was repaired at once. `Unknown`: it failed, or has not ended yet.
+    pub result: DriftResult,
     /// Id of the drift run. Absent until one has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,

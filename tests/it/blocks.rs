@@ -475,7 +475,7 @@ async fn a_run_ends_when_what_it_found_cannot_be_read() {
     let (found, told) = drifted(&world, 2).await;
     let (value, reason, message) = told.unwrap();
     assert_eq!((found, value, reason.as_str()), (None, ConditionStatus::Unknown, "DriftUnknown"), "{message}");
-    assert!(message.contains("could not be read: "), "{message}");
+    assert!(message.contains("is not known: "), "{message}");
 }
 
 /// A merge patch that keeps its nulls.

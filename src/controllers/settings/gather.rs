@@ -59,20 +59,7 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     let this = Kind::Settings.named(&namespace, settings.name_any());
     let spec = &settings.spec;
     let deleting = settings.metadata.deletion_timestamp.is_some();
-    let mut inputs = Inputs {
-        generation: settings.metadata.generation.unwrap_or_default(),
-        requested_at: settings.annotations().get(REQUESTED_AT).cloned(),
-        stack: None,
-        create_stack: spec.create_stack,
-        paused: spec.paused,
-        schedules: spec.schedules.clone(),
-        unmanaged: spec.unmanaged,
-        deletion_policy: spec.deletion_policy,
-        suspended: context.suspend_all,
-        view: View::Quiet,
-        deletion: if deleting { Deletion::Yes } else { Deletion::No },
-    };
-
+    let mut inputs = declared(settings, context);
     let values = references(&spec.settings);
     let owner = owner(settings);
     let organization = context.organizations.get(&owner.namespace, &owner.name);
@@ -105,13 +92,8 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
             return Ok((inputs, None));
         }
     };
-    if let Some(predecessor) =
-        leaving.iter().find(|rival| !deleting && schedules::leave_anything(known_schedules(rival)))
-    {
-        inputs.view = View::Waiting(Words::new(
-            Reason::Conflict,
-            format!("the schedules that StackDeploymentSettings {} made go with it first", predecessor.name_any()),
-        ));
+    if let Some(words) = predecessor(&leaving).filter(|_| !deleting) {
+        inputs.view = View::Waiting(words);
         return Ok((inputs, None));
     }
     let denied = match organization.as_deref() {
@@ -166,6 +148,25 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
         Err(error) => View::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
     };
     Ok((inputs, Some(Means { connection, permit, stack })))
+}
+
+/// What is asked for; nothing has been read yet.
+fn declared(settings: &StackDeploymentSettings, context: &Context) -> Inputs {
+    let spec = &settings.spec;
+    let deleting = settings.metadata.deletion_timestamp.is_some();
+    Inputs {
+        generation: settings.metadata.generation.unwrap_or_default(),
+        requested_at: settings.annotations().get(REQUESTED_AT).cloned(),
+        stack: None,
+        create_stack: spec.create_stack,
+        paused: spec.paused,
+        schedules: spec.schedules.clone(),
+        unmanaged: spec.unmanaged,
+        deletion_policy: spec.deletion_policy,
+        suspended: context.suspend_all,
+        view: View::Quiet,
+        deletion: if deleting { Deletion::Yes } else { Deletion::No },
+    }
 }
 
 /// `organization/project/stack`.
@@ -262,6 +263,14 @@ async fn admitted(
         let message = format!("the settings of this stack belong to {winner}, which is older; delete one of the two");
         Err(Words::new(Reason::Conflict, message))
     }))
+}
+
+/// Who has to go before these settings have their turn: only it knows which schedules it made.
+fn predecessor(leaving: &[Arc<StackDeploymentSettings>]) -> Option<Words> {
+    let predecessor = leaving.iter().find(|rival| schedules::leave_anything(known_schedules(rival)))?;
+    let message =
+        format!("the schedules that StackDeploymentSettings {} made go with it first", predecessor.name_any());
+    Some(Words::new(Reason::Conflict, message))
 }
 
 /// The rival that owns the stack: the oldest of those that may use the organization.

@@ -15,7 +15,7 @@ use crate::{
     api::{
         StackDeploymentSettingsStatus, Time,
         condition::is_ready,
-        schedule::{DriftStatus, Schedule},
+        schedule::{DriftResult, DriftStatus, Schedule},
         settings::{AppliedField, Correction, RemoteVersion, SettingsDeletionPolicy, SourceVersion, Unmanaged},
     },
     controllers::{conditions::Words, digest::InstallKey, requeue::Consequence},
@@ -109,10 +109,8 @@ pub enum DriftView {
 pub struct DriftSeen {
     /// The latest detection.
     pub drift: wire::Drift,
-    /// Whether the detection itself failed, as far as it is known.
-    pub failed: bool,
-    /// Whether what it found was repaired at once, as far as it is known.
-    pub remediated: bool,
+    /// What became of it.
+    pub result: DriftResult,
     /// The version of the deployment that looked, as far as it is known.
     pub version: Option<u64>,
     /// That deployment in the Pulumi console, as far as it is known.
@@ -312,16 +310,14 @@ fn converge(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus
 
 /// A drift run that is under way has found nothing yet: what the one before it found stands until it has ended.
 fn drift(view: &DriftView, known: Option<&DriftStatus>, now: Time) -> Option<DriftStatus> {
-    let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, failed, remediated, version, url } =
-        match view {
-            DriftView::NotAsked => return None,
-            DriftView::Unreadable => return known.cloned(),
-            DriftView::Seen(seen) => seen,
-        };
+    let DriftSeen { drift: wire::Drift { detected, latest_run, in_progress }, result, version, url } = match view {
+        DriftView::NotAsked => return None,
+        DriftView::Unreadable => return known.cloned(),
+        DriftView::Seen(seen) => seen,
+    };
     let fresh = |run: Option<String>| DriftStatus {
         detected: *detected && run.is_some(),
-        failed: *failed,
-        remediated: *remediated,
+        result: *result,
         run,
         in_progress: *in_progress,
         version: *version,

@@ -7,7 +7,10 @@ use super::{
     schedules,
 };
 use crate::{
-    api::{StackDeploymentSettings, schedule::DriftStatus},
+    api::{
+        StackDeploymentSettings,
+        schedule::{DriftResult, DriftStatus},
+    },
     controllers::connections::Connection,
     pulumi::{
         self, Class, Permit, StackId,
@@ -62,9 +65,8 @@ pub async fn remote(
     // Where nobody can tell whether it is paused, the attempt to set it does.
     let paused = metadata.as_ref().and_then(|metadata| metadata.as_ref().ok()).map(|metadata| metadata.stack_paused);
     let drift = match metadata {
-        None => DriftView::NotAsked,
+        None | Some(Ok(StackMetadata { drift: None, .. })) => DriftView::NotAsked,
         Some(Err(_)) => DriftView::Unreadable,
-        Some(Ok(StackMetadata { drift: None, .. })) => DriftView::NotAsked,
         Some(Ok(StackMetadata { drift: Some(drift), .. })) => {
             let known = status.and_then(|status| status.drift.as_ref());
             seen(connection, permit, stack, drift, known).await?
@@ -94,19 +96,21 @@ async fn seen(
         |run: &str| known.is_some_and(|known| known.run.as_deref() == Some(run) && known.detected == drift.detected);
     let latest = drift.latest_run.as_deref().filter(|run| !drift.in_progress && !is_known(run));
     let Some(run) = latest else {
-        return Ok(DriftView::Seen(DriftSeen { drift, failed: false, remediated: false, version: None, url: None }));
+        return Ok(DriftView::Seen(DriftSeen { drift, result: DriftResult::Unknown, version: None, url: None }));
     };
     let run = match tolerated(connection.client.drift_run(permit, stack, run).await)? {
         Ok(run) => run,
         Err(error) if error.is_gone() => return Ok(DriftView::NotAsked),
         Err(_) => return Ok(DriftView::Unreadable),
     };
+    let is_remediated = run.remediate_update.is_some_and(|update| update.status == Status::Succeeded);
+    let result = match (drift.detected, run.status == Status::Succeeded) {
+        _ if is_remediated => DriftResult::Remediated,
+        (true, _) => DriftResult::Drifted,
+        (false, true) => DriftResult::NoDrift,
+        (false, false) => DriftResult::Unknown,
+    };
     let version = run.deployment_version;
-    Ok(DriftView::Seen(DriftSeen {
-        failed: run.status != Status::Succeeded && !drift.detected,
-        remediated: run.remediate_update.is_some_and(|update| update.status == Status::Succeeded),
-        version,
-        url: version.and_then(|version| deployment_url(connection.client.backend(), stack, version)),
-        drift,
-    }))
+    let url = version.and_then(|version| deployment_url(connection.client.backend(), stack, version));
+    Ok(DriftView::Seen(DriftSeen { drift, result, version, url }))
 }

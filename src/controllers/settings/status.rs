@@ -10,7 +10,7 @@ use crate::{
     api::{
         Condition, ConditionStatus, StackDeploymentSettingsStatus, Time,
         condition::{find, types},
-        schedule::{DriftStatus, ScheduleStatus},
+        schedule::{DriftResult, DriftStatus, ScheduleStatus},
     },
     controllers::{
         conditions::{
@@ -103,17 +103,17 @@ fn set_drifted(conditions: &mut Vec<Condition>, drift: Option<&DriftStatus>, gen
         remove(conditions, DRIFTED);
         return;
     };
-    let (status, reason, what) = match (drift.detected, drift.remediated, drift.failed) {
-        (true, false, _) => (ConditionStatus::True, Reason::DriftDetected, "the stack has drifted from its state"),
-        (_, true, _) => {
+    let (status, reason, what) = match drift.result {
+        DriftResult::Drifted => (ConditionStatus::True, Reason::DriftDetected, "the stack has drifted from its state"),
+        DriftResult::NoDrift => (ConditionStatus::False, Reason::NoDrift, "the stack is as its state says"),
+        DriftResult::Remediated => {
             let what = "the stack had drifted from its state and was repaired";
             (ConditionStatus::False, Reason::DriftRemediated, what)
         }
-        (false, false, true) => {
+        DriftResult::Unknown => {
             let what = "the detection itself failed, so it is not known whether the stack has drifted";
             (ConditionStatus::Unknown, Reason::DriftUnknown, what)
         }
-        (false, false, false) => (ConditionStatus::False, Reason::NoDrift, "the stack is as its state says"),
     };
     let link = drift.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
     let message = format!("{what}; seen at {} in drift run {run}{link}", drift.seen_at);
@@ -138,7 +138,7 @@ fn schedule_events(
     outcome: &Outcome,
 ) -> Vec<Happening> {
     let Outcome::Converged { schedules, .. } = outcome else { return vec![] };
-    let changed: Vec<String> = schedules.iter().flat_map(|done| done.done.clone()).collect();
+    let changed: Vec<String> = schedules.iter().flat_map(|done| done.changes.clone()).collect();
     let pushed = (!changed.is_empty()).then(|| Happening {
         warning: false,
         reason: "SchedulesChanged",

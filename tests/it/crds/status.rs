@@ -15,7 +15,7 @@ use pulumi_deployments_operator::api::{
         Operation, Phase, Purpose, Refusal, Run, Step, Target, Update,
     },
     organization::{DeploymentCounts, TokenUser},
-    schedule::{DriftStatus, ScheduleIntent, ScheduleStatus},
+    schedule::{DriftResult, DriftStatus, ScheduleIntent, ScheduleStatus},
     settings::{AppliedField, Correction, RemoteVersion, SourceKind, SourceVersion},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -106,8 +106,7 @@ fn settings() -> StackDeploymentSettingsStatus {
         ],
         drift: Some(DriftStatus {
             detected: true,
-            failed: true,
-            remediated: true,
+            result: DriftResult::Remediated,
             run: Some(text("run")),
             in_progress: true,
             version: Some(LARGE),

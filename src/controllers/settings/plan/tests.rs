@@ -291,8 +291,7 @@ fn what_is_under_way_has_found_nothing_yet() {
     let seen = |detected: bool, run: &str, in_progress: bool| {
         DriftView::Seen(DriftSeen {
             drift: wire::Drift { detected, latest_run: Some(run.to_owned()), in_progress },
-            failed: false,
-            remediated: false,
+            result: if detected { DriftResult::Drifted } else { DriftResult::NoDrift },
             version: Some(7),
             url: None,
         })

@@ -26,7 +26,7 @@ pub struct Done {
     /// What is known of each schedule.
     pub entries: Vec<ScheduleStatus>,
     /// What was done, in words.
-    pub done: Vec<String>,
+    pub changes: Vec<String>,
     /// What went wrong and is tried again; a refusal is not.
     pub failed: Option<Consequence>,
 }
@@ -35,7 +35,7 @@ pub struct Done {
 /// made. Trouble with the service itself, an empty permit, or the time `until` which an intent is good leave the rest for
 /// the next look.
 pub async fn act(agenda: &Agenda, means: &mut Means, until: Instant) -> Done {
-    let mut done = Done { entries: agenda.entries.clone(), done: vec![], failed: unreadable(agenda) };
+    let mut done = Done { entries: agenda.entries.clone(), changes: vec![], failed: unreadable(agenda) };
     let mut steps = agenda.steps.iter();
     while let Some(step) = steps.as_slice().first() {
         if Instant::now() >= until || means.permit.remaining() < CALLS_PER_STEP {
@@ -44,7 +44,7 @@ pub async fn act(agenda: &Agenda, means: &mut Means, until: Instant) -> Done {
         steps.next();
         let Err(error) = carry_out(step, &mut done.entries, means).await else {
             info!(stack = %means.stack, "{step}");
-            done.done.push(step.to_string());
+            done.changes.push(step.to_string());
             continue;
         };
         let consequence = consequence(&error, REMEDY);

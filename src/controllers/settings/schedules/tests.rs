@@ -339,8 +339,7 @@ fn the_service_is_asked_after_each_execution_and_until_a_detection_has_ended() {
     assert_eq!(looks(&status, NOW, run).count(), 0);
     status.drift = Some(crate::api::schedule::DriftStatus {
         detected: false,
-        failed: false,
-        remediated: false,
+        result: crate::api::schedule::DriftResult::Unknown,
         run: Some("r".into()),
         in_progress: true,
         version: None,
