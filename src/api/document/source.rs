@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::auth::GitAuth;
 
+/// A rule that a URL holds no user, password or token. It stands on the parent, because of a field the message of a
+/// refusal shows the value.
+fn without_credentials(field: &str) -> String {
+    format!("!has(self.{field}) || !self.{field}.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')")
+}
+
 /// Where the program's source code is: exactly one kind of source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
@@ -29,8 +35,7 @@ pub struct SourceContext {
 #[x_kube(
     validation = Rule::new("[has(self.branch) && size(self.branch) > 0, has(self.commit) && size(self.commit) > 0, has(self.tag) && size(self.tag) > 0].filter(x, x).size() <= 1")
         .message("branch, commit and tag exclude each other: write exactly one of them"),
-    // On the parent, because of a field the message of a refusal shows the value.
-    validation = Rule::new("!has(self.repoURL) || !self.repoURL.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')").field_path(".repoURL")
+    validation = Rule::new(without_credentials("repoURL")).field_path(".repoURL")
         .message("leave user, password and token out of the URL: write gitAuth, which takes them from a Secret in this namespace")
 )]
 pub struct Git {
@@ -65,7 +70,7 @@ pub struct Git {
 #[x_kube(
     validation = Rule::new("!(has(self.branch) && size(self.branch) > 0 && has(self.revision) && size(self.revision) > 0)")
         .message("branch and revision exclude each other: write exactly one of them"),
-    validation = Rule::new("!has(self.repoURL) || !self.repoURL.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')").field_path(".repoURL")
+    validation = Rule::new(without_credentials("repoURL")).field_path(".repoURL")
         .message("leave user, password and token out of the URL: write hgAuth, which takes them from a Secret in this namespace")
 )]
 pub struct Mercurial {
@@ -94,7 +99,7 @@ pub struct Mercurial {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.sourceUrl) || !self.sourceUrl.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')").field_path(".sourceUrl")
+    validation = Rule::new(without_credentials("sourceUrl")).field_path(".sourceUrl")
         .message("leave user, password and token out of the URL: write gitAuth, which takes them from a Secret in this namespace"),
     validation = Rule::new("!has(self.sourceUrl) || !self.sourceUrl.startsWith('registry://') || self.sourceUrl.matches('^registry://templates/[^/@]+/[^/@]+/[^/@]+(@[^/@]+)?$')").field_path(".sourceUrl")
         .message("write registry://templates/source/publisher/name, with @version behind it for another version than the latest")
