@@ -40,6 +40,8 @@ pub struct Run {
     pub step: Option<String>,
     /// How many of its steps succeeded, of how many.
     pub steps: Option<(usize, usize)>,
+    /// How many runs there were, earlier attempts included.
+    pub attempts: usize,
     /// The stack's number of the run.
     pub version: Option<u64>,
     /// How long the run took, in seconds.
@@ -125,6 +127,7 @@ impl Run {
             step: status.step.clone(),
             steps: (!steps.is_empty())
                 .then(|| (steps.iter().filter(|step| step.status == "succeeded").count(), steps.len())),
+            attempts: status.history.len() + usize::from(run.is_some()),
             version: run.map(|run| run.version),
             seconds: run.and_then(|run| run.finished_at.zip(run.started_at)).map(seconds),
             failure: run.and_then(|run| run.failure.clone()),

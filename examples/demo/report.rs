@@ -145,9 +145,9 @@ fn differences(board: &Board, created: usize) -> Vec<String> {
         .map(|run| format!("{}: expected {}, is {}: {}", run.name, run.expected, run.word(), run.message));
     let declared = board.settings.iter().chain(&board.organizations).filter(|declared| !declared.ready);
     let declared = declared.map(|declared| format!("{}: {}: {}", declared.name, declared.reason, declared.message));
-    let with_a_run = board.runs.iter().filter(|run| run.version.is_some()).count();
-    let duplicates = (created != with_a_run)
-        .then(|| format!("{with_a_run} Deployments have a run, but Pulumi was asked for {created} runs"));
+    let known: usize = board.runs.iter().map(|run| run.attempts).sum();
+    let duplicates = (created != known)
+        .then(|| format!("the Deployments know of {known} runs, but Pulumi was asked for {created} runs"));
     runs.chain(declared).chain(duplicates).collect()
 }
 

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Duration, Time, document::SettingsDocument, reference::StackRef};
+use super::{Condition, Duration, Time, document::SettingsDocument, reference::StackRef, time::is_duration};
 
 /// What a `Deployment` declares.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -86,6 +86,20 @@ pub struct DeploymentSpec {
     /// leave a stack inconsistent when Pulumi is at work. Default: `CancelQueued`.
     #[serde(default)]
     pub supersede: Supersede,
+    /// How long a run may take, from the start of its first job by the service's clock, before it is canceled and ends as
+    /// `TimedOut`. Canceling a running Pulumi operation can leave a stack inconsistent. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(at_least_a_second()).message("timeout must be at least 1s; leave it out for a run that may take as long as it needs"))]
+    pub timeout: Option<Duration>,
+    /// How long a run may wait in the service's queue, by the service's clock, before it is canceled and ends as
+    /// `TimedOut`. One that begins just then is left alone. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(at_least_a_second()).message("queueTimeout must be at least 1s; leave it out for a run that may wait as long as it needs"))]
+    pub queue_timeout: Option<Duration>,
+    /// Whether and when a run that failed by itself is tried again: never one that was canceled, timed out or was
+    /// skipped. It is decided when the run fails; a later change can only take it back. Default: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
     /// What happens to a run that is under way when this resource is deleted. `Orphan`: it goes on by itself.
     /// `CancelQueued`: it is canceled if it is still queued, and goes on by itself if it runs. `Cancel`: it is canceled and
     /// its end waited for, which can leave a stack inconsistent when Pulumi is at work. Default: `CancelQueued`.
@@ -101,6 +115,46 @@ pub struct DeploymentSpec {
     pub failure_log_lines: u32,
 }
 
+/// A duration that is none is told so by another rule.
+fn at_least_a_second() -> String {
+    format!("!{} || duration(self) >= duration('1s')", is_duration("self"))
+}
+
+/// Whether and when a run that failed is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+pub struct RetryPolicy {
+    /// How many more runs of the same request there may be after the first. `0`: none.
+    #[schemars(range(min = 0, max = 100))]
+    pub limit: u32,
+    /// How long it waits before each of them. Default: `{"initial":"30s","max":"10m"}`.
+    #[serde(default)]
+    pub backoff: RetryBackoff,
+}
+
+/// How long it waits before a run is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new(format!("!{} || !{} || duration(self.initial) <= duration(self.max)", is_duration("self.initial"), is_duration("self.max")))
+        .message("backoff.initial is longer than backoff.max: write the longest wait as max")
+)]
+pub struct RetryBackoff {
+    /// The wait before the second run. It doubles with each one after that, and up to half of it is left out at random.
+    /// Default: `30s`.
+    #[serde(default = "default_initial_backoff")]
+    #[x_kube(validation = Rule::new(at_least_a_second()).message("backoff.initial must be at least 1s"))]
+    pub initial: Duration,
+    /// The longest wait. Default: `10m`.
+    #[serde(default = "default_max_backoff")]
+    #[x_kube(validation = Rule::new(at_least_a_second()).message("backoff.max must be at least 1s"))]
+    pub max: Duration,
+}
+
+impl Default for RetryBackoff {
+    fn default() -> Self {
+        Self { initial: default_initial_backoff(), max: default_max_backoff() }
+    }
+}
+
 const fn default_true() -> bool {
     true
 }
@@ -108,6 +162,16 @@ const fn default_true() -> bool {
 #[allow(clippy::expect_used, reason = "a constant, parsed by a test")]
 fn default_settle() -> Duration {
     "5s".parse().expect("a constant")
+}
+
+#[allow(clippy::expect_used, reason = "a constant, parsed by a test")]
+fn default_initial_backoff() -> Duration {
+    "30s".parse().expect("a constant")
+}
+
+#[allow(clippy::expect_used, reason = "a constant, parsed by a test")]
+fn default_max_backoff() -> Duration {
+    "10m".parse().expect("a constant")
 }
 
 const fn default_history_limit() -> u32 {
@@ -206,13 +270,15 @@ pub enum Phase {
     Skipped,
     /// The run was canceled.
     Canceled,
+    /// The run was canceled because it waited or ran for too long.
+    TimedOut,
 }
 
 impl Phase {
     /// Whether nothing more happens by itself.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Canceled)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Canceled | Self::TimedOut)
     }
 }
 
@@ -257,12 +323,24 @@ pub struct DeploymentStatus {
     /// The newest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
+    /// The run that follows the newest one, which has failed. Absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// What the newest run found of drift, when it was about drift and has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftFinding>,
     /// Earlier runs, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
+}
+
+/// A run that follows one that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Retry {
+    /// Counts the runs for this request and purpose from 1.
+    pub attempt: u32,
+    /// When it is created at the earliest, by the operator's clock.
+    pub at: Time,
 }
 
 /// A request that was handled.
@@ -391,6 +469,10 @@ pub struct Run {
     /// Written before the cancel is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
+    /// A cancel was decided and taken back, because the run had begun. It may have been sent all the same, so a failure
+    /// of the run may be its doing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_taken_back: bool,
     /// How it ended. Absent while it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Phase>,
@@ -446,6 +528,21 @@ pub enum CancelReason {
     Superseded,
     /// Its resource is deleted.
     Deleted,
+    /// It has waited in the queue for longer than `spec.queueTimeout`.
+    QueueTimeout,
+    /// It has run for longer than `spec.timeout`.
+    Timeout,
+}
+
+impl CancelReason {
+    /// How a run ends that was canceled for this.
+    #[must_use]
+    pub const fn end(self) -> Phase {
+        match self {
+            Self::Superseded | Self::Deleted => Phase::Canceled,
+            Self::QueueTimeout | Self::Timeout => Phase::TimedOut,
+        }
+    }
 }
 
 /// A cancel that was decided, whether or not it was sent yet.
@@ -538,8 +635,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_settle_time_is_a_duration() {
+    fn the_default_times_are_durations() {
         assert_eq!(default_settle().value().as_secs(), 5);
+        let RetryBackoff { initial, max } = RetryBackoff::default();
+        assert_eq!((initial.value().as_secs(), max.value().as_secs()), (30, 600));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     document::SettingsDocument,
     reference::StackRef,
     schedule::{DriftStatus, Schedule, ScheduleStatus},
-    time::DURATION_RULE,
+    time::is_duration,
 };
 
 /// What a `StackDeploymentSettings` declares.
@@ -70,7 +70,7 @@ pub struct StackDeploymentSettingsSpec {
     pub paused: Option<bool>,
     /// How often the remote settings are compared with these. Default: `1h`.
     #[serde(default = "default_interval")]
-    #[x_kube(validation = Rule::new(format!("!{DURATION_RULE} || duration(self) >= duration('10s')")).message("interval must be at least 10s: changes made here are pushed at once, the interval is only for changes made elsewhere"))]
+    #[x_kube(validation = Rule::new(format!("!{} || duration(self) >= duration('10s')", is_duration("self"))).message("interval must be at least 10s: changes made here are pushed at once, the interval is only for changes made elsewhere"))]
     pub interval: Duration,
     /// What happens to fields that are set remotely and neither declared here nor ever set by this resource.
     /// `Keep`: they are left alone. `Remove`: they are removed. Default: `Keep`.

@@ -73,10 +73,12 @@ impl JsonSchema for Time {
     }
 }
 
-/// Accepts what Gateway API's pattern for a duration accepts.
+/// The rule that `what` is what Gateway API's pattern for a duration accepts.
 ///
 /// A rule and not a pattern, because of a pattern that does not match a user would see the pattern only.
-pub(super) const DURATION_RULE: &str = "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$')";
+pub(super) fn is_duration(what: &str) -> String {
+    format!("{what}.matches('^([0-9]{{1,5}}(h|m|s|ms)){{1,4}}$')")
+}
 
 /// What a user reads who wrote something else.
 const DURATION_MESSAGE: &str = "write a duration with the units h, m, s or ms, such as 90s or 1h30m (a day is 24h)";
@@ -148,7 +150,7 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "maxLength": 40,
-            "x-kubernetes-validations": [{"rule": DURATION_RULE, "message": DURATION_MESSAGE}],
+            "x-kubernetes-validations": [{"rule": is_duration("self"), "message": DURATION_MESSAGE}],
         })
     }
 }

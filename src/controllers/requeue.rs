@@ -62,15 +62,22 @@ pub fn consequence(error: &Error, remedy: &str) -> Consequence {
     Consequence { class, standing, retry, detail: error.to_string() }
 }
 
-/// The delay before the next attempt: doubled with each failure in a row, half of it random.
+/// The delay before a failed call is made again.
 ///
 /// `random` is uniform between 0 and 1.
 #[must_use]
 pub fn backoff(failures: u32, random: f64) -> Duration {
-    const FIRST: Duration = Duration::from_millis(500);
-    const LONGEST: Duration = Duration::from_secs(120);
-    let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST);
-    full.mul_f64(0.5 + random / 2.0)
+    grown(Duration::from_millis(500), Duration::from_secs(120), failures, random)
+}
+
+/// The delay before the next attempt: `first`, doubled with each further failure in a row up to `longest`, half of it
+/// random.
+///
+/// `random` is uniform between 0 and 1.
+#[must_use]
+pub fn grown(first: Duration, longest: Duration, failures: u32, random: f64) -> Duration {
+    let full = first.saturating_mul(1 << failures.saturating_sub(1).min(30)).min(longest);
+    full.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
 #[cfg(test)]

@@ -184,6 +184,33 @@ async fn failing_run() {
 }
 
 #[tokio::test]
+async fn retry() {
+    let (world, ends) = played("retry.yaml").await;
+    assert_eq!(world.simulator.deployments(&world.stack("search/prod")).len(), 3);
+    assert_eq!((ends[0].phase, &ends[0].retry), (Some(Phase::Failed), &None));
+    // The command in the comment.
+    let attempts = "jsonpath={.status.history[*].attempt} {.status.run.attempt}";
+    assert_eq!(world.kubectl(&["get", "pdep", "search-prod", "-o", attempts], None).await, "2 1 3");
+}
+
+#[tokio::test]
+async fn timeouts() {
+    let story = story("timeouts.yaml");
+    let world = world_for(&story).await;
+    let stack = world.stack("billing/prod");
+    world.simulator.add_stack(&stack).unwrap();
+    world.simulator.hold(&stack).unwrap();
+    apply(&world, &story).await;
+    world.phase("billing-prod", Phase::Running).await;
+    // The command in the comment, with less patience.
+    let patch = r#"--patch={"spec": {"timeout": "1s"}}"#;
+    world.kubectl(&["patch", "pdep", "billing-prod", "--type=merge", patch], None).await;
+    assert_eq!(world.ended("billing-prod", 1).await.phase, Some(Phase::TimedOut));
+    assert!(run(&world, "billing/prod").canceled);
+    world.simulator.release(&stack).unwrap();
+}
+
+#[tokio::test]
 async fn settings_only() {
     let story = story("settings-only.yaml");
     let world = world_for(&story).await;

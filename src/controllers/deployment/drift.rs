@@ -215,9 +215,9 @@ mod tests {
         assert_eq!((value, reason.as_str()), (ConditionStatus::Unknown, "DriftUnknown"));
         assert!(message.ends_with("is not known: 503"), "{message}");
         assert_eq!(told(None, of(Operation::Update)), None);
-        let ended = [Phase::Succeeded, Phase::Failed, Phase::Canceled, Phase::Skipped];
+        let ended = [Phase::Succeeded, Phase::Failed, Phase::Canceled, Phase::TimedOut, Phase::Skipped];
         let about = |operation| ended.map(|result| is_about(operation, result));
-        assert_eq!(about(Operation::RemediateDrift), [true, true, false, false]);
-        assert_eq!(about(Operation::Update), [false; 4]);
+        assert_eq!(about(Operation::RemediateDrift), [true, true, false, false, false]);
+        assert_eq!(about(Operation::Update), [false; 5]);
     }
 }

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::{
     desired,
     mirror::View,
-    plan::{Inputs, Reach, Recovery, Road, Sighting, Start},
+    plan::{Inputs, Reach, Recovery, Road, Sighting, Start, could_start},
     reason::Reason,
     request,
 };
 use crate::{
     api::{
-        Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        Deployment, DeploymentStatus, Duration, Organization, StackDeploymentSettings, Time,
         condition::{find, is_ready, types},
         deployment::{Run, Target},
         names::{REQUESTED_AT, RESOLVE_CREATE},
@@ -51,7 +51,7 @@ pub fn resource(deployment: &Deployment) -> Resource {
 }
 
 /// Reads what the decision needs, and as little of it as will do.
-pub async fn gather(deployment: &Deployment, context: &Context) -> Result<(Inputs, Means), Error> {
+pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Result<(Inputs, Means), Error> {
     let this = resource(deployment);
     let empty = DeploymentStatus::default();
     let status = deployment.status.as_ref().unwrap_or(&empty);
@@ -66,6 +66,12 @@ pub async fn gather(deployment: &Deployment, context: &Context) -> Result<(Input
         request: request::digest(deployment),
         suspend: spec.suspend,
         supersede: spec.supersede,
+        timeout: spec.timeout.as_ref().map(Duration::value),
+        queue_timeout: spec.queue_timeout.as_ref().map(Duration::value),
+        retry: spec.retry.clone(),
+        now,
+        service_now: now,
+        random: rand::random(),
         deletion: deleting.then_some(spec.deletion_policy),
         give_up: false,
         suspended: context.suspend_all || organization.as_deref().is_some_and(|organization| organization.spec.suspend),
@@ -81,7 +87,10 @@ pub async fn gather(deployment: &Deployment, context: &Context) -> Result<(Input
     let recorded = status.intent.as_ref().map(|intent| &intent.target).or(active.map(|run| &run.target));
     if let Some(target) = recorded {
         match reach(context, &this, owner.as_ref(), target).await? {
-            Way::Open(connection) => means.connection = Some(connection),
+            Way::Open(connection) => {
+                inputs.service_now = connection.client.server_time().map_or(now, Time::from);
+                means.connection = Some(connection);
+            }
             Way::NotYet => inputs.reach = Reach::NotYet,
             Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
         }
@@ -94,8 +103,7 @@ pub async fn gather(deployment: &Deployment, context: &Context) -> Result<(Input
         }
         return Ok((inputs, means));
     }
-    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
-    if is_new && !deleting && !inputs.suspend && !inputs.suspended {
+    if could_start(&inputs, status) {
         inputs.road = road(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
     }
     Ok((inputs, means))

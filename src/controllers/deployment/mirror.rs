@@ -3,7 +3,7 @@
 use crate::{
     api::{
         Time,
-        deployment::{Job, Phase, Run, Step, Update},
+        deployment::{CancelReason, Job, Phase, Run, Step, Update},
     },
     pulumi::wire,
 };
@@ -92,12 +92,11 @@ impl View {
 
     /// How the run ended, when it has. The service has no word for canceled: it is a failure that was asked for.
     #[must_use]
-    pub fn result(&self, cancel_requested: bool) -> Option<Phase> {
+    pub fn result(&self, cancel: Option<CancelReason>) -> Option<Phase> {
         match self.stage {
             Stage::Queued | Stage::Running => None,
             Stage::Succeeded => Some(Phase::Succeeded),
-            Stage::Failed if cancel_requested => Some(Phase::Canceled),
-            Stage::Failed => Some(Phase::Failed),
+            Stage::Failed => Some(cancel.map_or(Phase::Failed, CancelReason::end)),
             Stage::Skipped => Some(Phase::Skipped),
         }
     }
@@ -151,16 +150,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case("not-started", false, None)]
-    #[case("accepted", false, None)]
-    #[case("running", true, None)]
-    #[case("something-new", false, None)]
-    #[case("succeeded", true, Some(Phase::Succeeded))]
-    #[case("failed", false, Some(Phase::Failed))]
-    #[case("failed", true, Some(Phase::Canceled))]
-    #[case("skipped", false, Some(Phase::Skipped))]
-    fn results(#[case] status: &str, #[case] cancel_requested: bool, #[case] expected: Option<Phase>) {
-        assert_eq!(view(status, &[]).result(cancel_requested), expected);
+    #[case("not-started", None, None)]
+    #[case("accepted", None, None)]
+    #[case("running", Some(CancelReason::Timeout), None)]
+    #[case("something-new", None, None)]
+    #[case("succeeded", Some(CancelReason::Timeout), Some(Phase::Succeeded))]
+    #[case("failed", None, Some(Phase::Failed))]
+    #[case("failed", Some(CancelReason::Superseded), Some(Phase::Canceled))]
+    #[case("failed", Some(CancelReason::Deleted), Some(Phase::Canceled))]
+    #[case("failed", Some(CancelReason::Timeout), Some(Phase::TimedOut))]
+    #[case("failed", Some(CancelReason::QueueTimeout), Some(Phase::TimedOut))]
+    #[case("skipped", None, Some(Phase::Skipped))]
+    fn results(#[case] status: &str, #[case] cancel: Option<CancelReason>, #[case] expected: Option<Phase>) {
+        assert_eq!(view(status, &[]).result(cancel), expected);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Reconcile for Deployment {
         let old = deployment.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());
 
-        let (inputs, means) = gather::gather(&deployment, &context).await?;
+        let (inputs, means) = gather::gather(&deployment, &context, now).await?;
         let plan = plan::plan(&inputs, &old);
         debug!(?plan, "planned");
         let (deployment, outcome) = act::act(plan, &inputs, deployment, means, &context, now).await?;
@@ -83,7 +83,7 @@ impl Reconcile for Deployment {
         let new = status::status(&before, &inputs, &outcome, now);
 
         let events = status::events(&old, &new);
-        let action = act::next(&outcome, &deployment, &context);
+        let action = act::next(&outcome, &inputs, &deployment, &context);
         write::status(&context.kube, deployment, &new).await?;
         context.publish(&*self, events).await;
         Ok(action)

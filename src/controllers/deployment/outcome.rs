@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{mirror::View, plan::Adoption};
 use crate::{
-    api::deployment::{DriftFinding, Failure, Phase, Refusal},
+    api::deployment::{DriftFinding, Failure, Phase, Refusal, Retry},
     controllers::{conditions::Words, requeue::Consequence},
 };
 
@@ -27,6 +27,8 @@ pub enum Outcome {
     Settling(Duration),
     /// It waits for the request budget.
     AwaitingBudget,
+    /// It waits until it is time for the next attempt.
+    AwaitingRetry(Duration),
     /// The run was created, or found again, and recorded.
     Created,
     /// A create may still be on its way.
@@ -56,6 +58,8 @@ pub enum Outcome {
         failure: Option<Failure>,
         /// What a run that was about drift found, or why that is not known.
         drift: Option<Result<DriftFinding, String>>,
+        /// The attempt that follows it.
+        retry: Option<Retry>,
     },
     /// The run's cancel was sent.
     CancelSent,

@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::{drift, mirror::View, reason::Reason};
 use crate::{
     api::{
-        DeploymentStatus,
-        deployment::{CancelReason, HandledRequest, Intent, Phase, Run, RunDeletionPolicy, Supersede, Target},
+        DeploymentStatus, Time,
+        deployment::{
+            CancelReason, HandledRequest, Intent, Phase, Retry, RetryPolicy, Run, RunDeletionPolicy, Supersede, Target,
+        },
     },
-    controllers::{conditions::Words, digest},
+    controllers::{conditions::Words, digest, requeue::grown},
     pulumi::Node,
 };
 
@@ -33,6 +35,18 @@ pub struct Inputs {
     pub suspend: bool,
     /// What happens to a run that a new request finds under way.
     pub supersede: Supersede,
+    /// How long a run may take.
+    pub timeout: Option<Duration>,
+    /// How long a run may wait in the service's queue.
+    pub queue_timeout: Option<Duration>,
+    /// Whether and when a run that failed is tried again.
+    pub retry: Option<RetryPolicy>,
+    /// The operator's clock.
+    pub now: Time,
+    /// The service's clock, which its times are compared with; the operator's as long as it is not known.
+    pub service_now: Time,
+    /// Uniform over all numbers, for the wait before the next attempt.
+    pub random: u32,
     /// The policy to follow, when the resource is being deleted.
     pub deletion: Option<RunDeletionPolicy>,
     /// Whether the service has been out of reach for so long, in a terminating namespace, that the resource is let go.
@@ -137,6 +151,8 @@ pub enum Plan {
     Settle(Duration),
     /// Wait for the request budget.
     AwaitBudget,
+    /// Wait until it is time for the next attempt.
+    AwaitRetry(Duration),
     /// Create the run: journal, POST, record.
     Create(Box<Start>),
     /// A create may still be on its way: wait.
@@ -182,6 +198,8 @@ pub struct Conclusion {
     pub failed_step: Option<(u32, u32, String)>,
     /// Whether what it found of drift is to be read.
     pub looked_for_drift: bool,
+    /// The attempt that follows it.
+    pub retry: Option<Retry>,
 }
 
 /// Decides.
@@ -202,7 +220,48 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     match active {
         Some(run) => active_run(inputs, run, is_new),
         None if is_new => start(inputs, status),
-        None => Plan::Idle,
+        None => match owed(inputs, status) {
+            None => Plan::Idle,
+            Some(retry) => again(inputs, status, retry),
+        },
+    }
+}
+
+/// The attempt that is still to come of the request that was handled, as far as policy lets it.
+fn owed<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Retry> {
+    let limit = inputs.retry.as_ref().map_or(0, |policy| policy.limit);
+    status.retry.as_ref().filter(|retry| retry.attempt.saturating_sub(1) <= limit)
+}
+
+/// Whether a run could start now, if nothing held it back.
+#[must_use]
+pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
+    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
+    let nothing_is_open = status.intent.is_none() && status.run.as_ref().is_none_or(|run| run.result.is_some());
+    let is_due = is_new || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
+    nothing_is_open && is_due && inputs.deletion.is_none() && !inputs.suspend && !inputs.suspended
+}
+
+/// Which request the next run is for, and which attempt at it.
+#[must_use]
+pub fn identity(request: &str, status: &DeploymentStatus) -> (HandledRequest, u32) {
+    match &status.request {
+        Some(handled) if handled.digest == request => {
+            (handled.clone(), status.retry.as_ref().map_or(1, |retry| retry.attempt))
+        }
+        handled => {
+            let number = handled.as_ref().map_or(1, |handled| handled.number + 1);
+            (HandledRequest { number, digest: request.to_owned() }, 1)
+        }
+    }
+}
+
+fn again(inputs: &Inputs, status: &DeploymentStatus, retry: &Retry) -> Plan {
+    let remaining = retry.at.since(inputs.now);
+    if remaining.is_zero() || inputs.suspend || inputs.suspended {
+        start(inputs, status)
+    } else {
+        Plan::AwaitRetry(remaining)
     }
 }
 
@@ -285,15 +344,47 @@ fn active_run(inputs: &Inputs, run: &Run, is_new: bool) -> Plan {
     let wanted = match &run.cancel {
         Some(cancel) => Some(cancel.reason),
         None if superseded && !inputs.suspend => Some(CancelReason::Superseded),
-        None => None,
+        None => deadline(inputs, run).filter(|(_, remaining)| remaining.is_zero()).map(|(reason, _)| reason),
     };
     match wanted {
-        // It may have begun since that was decided: only one policy asks for the cancel of what runs.
-        Some(reason) if !inputs.cancel_sent && !inputs.suspended => {
-            Plan::Cancel { reason, only_queued: inputs.supersede != Supersede::Cancel }
-        }
+        // It may have begun since that was decided.
+        Some(reason) if !inputs.cancel_sent && !inputs.suspended => Plan::Cancel {
+            reason,
+            only_queued: match reason {
+                CancelReason::Superseded | CancelReason::Deleted => inputs.supersede != Supersede::Cancel,
+                CancelReason::QueueTimeout => true,
+                CancelReason::Timeout => false,
+            },
+        },
         _ => follow(inputs),
     }
+}
+
+/// Which time is running for the run, and how much of it is left: by the service's own times, and by its clock.
+fn deadline(inputs: &Inputs, run: &Run) -> Option<(CancelReason, Duration)> {
+    let view = match &inputs.sighting {
+        Sighting::Seen(view) => Some(view),
+        Sighting::None | Sighting::Missing(_) => None,
+    };
+    let (reason, since, limit) = match stage(inputs, run) {
+        Stage::Queued => {
+            let queued_at = view.and_then(|view| view.queued_at).or(run.queued_at);
+            (CancelReason::QueueTimeout, queued_at, inputs.queue_timeout)
+        }
+        Stage::Running => {
+            let started_at = view.and_then(|view| view.started_at).or(run.started_at);
+            (CancelReason::Timeout, started_at, inputs.timeout)
+        }
+        Stage::Succeeded | Stage::Failed | Stage::Skipped => return None,
+    };
+    Some((reason, limit?.saturating_sub(inputs.service_now.since(since?))))
+}
+
+/// When the run that is followed runs out of time, if nothing else happens before.
+#[must_use]
+pub fn due_in(inputs: &Inputs, status: &DeploymentStatus) -> Option<Duration> {
+    let run = status.run.as_ref().filter(|run| run.result.is_none() && run.cancel.is_none())?;
+    deadline(inputs, run).map(|(_, remaining)| remaining).filter(|remaining| !remaining.is_zero())
 }
 
 fn start(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
@@ -325,20 +416,34 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
             .then(|| view.as_ref()?.failed_step().map(|(job, step, name)| (job, step, name.to_owned())))
             .flatten();
         let looked_for_drift = view.is_some() && drift::is_about(run.operation, result);
-        Plan::Conclude(Box::new(Conclusion { result, view, failed_step, looked_for_drift }))
+        // One that is gone may have been canceled by somebody.
+        let retry = view.as_ref().filter(|_| result == Phase::Failed).and_then(|_| retry(inputs, run));
+        Plan::Conclude(Box::new(Conclusion { result, view, failed_step, looked_for_drift, retry }))
     };
+    let cancel = run.cancel.as_ref().map(|cancel| cancel.reason);
     match &inputs.sighting {
         Sighting::None => None,
-        Sighting::Seen(view) => {
-            view.result(run.cancel.is_some()).map(|result| conclude(result, Some((**view).clone())))
-        }
+        Sighting::Seen(view) => view.result(cancel).map(|result| conclude(result, Some((**view).clone()))),
         // The service forgets a run that is canceled while it waits in the queue.
         Sighting::Missing(times) => {
-            let was_canceled = run.cancel.is_some();
-            let is_gone = *times >= MISSES || (was_canceled && run.started_at.is_none());
-            is_gone.then(|| conclude(if was_canceled { Phase::Canceled } else { Phase::Failed }, None))
+            let is_gone = *times >= MISSES || (cancel.is_some() && run.started_at.is_none());
+            is_gone.then(|| conclude(cancel.map_or(Phase::Failed, CancelReason::end), None))
         }
     }
+}
+
+/// The attempt that follows a run that failed by itself.
+fn retry(inputs: &Inputs, run: &Run) -> Option<Retry> {
+    let RetryPolicy { limit, backoff } = inputs.retry.as_ref()?;
+    // Of a request that was taken over it is not known whether it is still what is asked for.
+    if !digest::is_current(&run.request.digest) || run.cancel_taken_back {
+        return None;
+    }
+    let random = f64::from(inputs.random) / f64::from(u32::MAX);
+    let delay = grown(backoff.initial.value(), backoff.max.value(), run.attempt, random);
+    // In whole seconds, and not too early.
+    let at = inputs.now.after(delay + Duration::from_millis(999));
+    (run.attempt <= *limit).then_some(Retry { attempt: run.attempt.saturating_add(1), at })
 }
 
 fn follow(inputs: &Inputs) -> Plan {

@@ -17,6 +17,8 @@ pub enum Reason {
     SourceMissing,
     /// Nothing new is started, or nothing is written remotely.
     Suspended,
+    /// A run has failed, and the next attempt is not due yet.
+    Retrying,
     /// The request budget has no room.
     AwaitingBudget,
     /// A create may still be on its way.
@@ -41,6 +43,8 @@ pub enum Reason {
     Skipped,
     /// The run was canceled.
     Canceled,
+    /// The run was canceled because it waited or ran for too long.
+    TimedOut,
     /// The service does not know the run any more.
     RunDisappeared,
     /// What is really there is not what the stack's state says.

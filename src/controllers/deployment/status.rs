@@ -11,7 +11,7 @@ use crate::{
     api::{
         DeploymentStatus, Time,
         condition::{find, types},
-        deployment::{CancelReason, Phase, Run},
+        deployment::{CancelReason, Phase, Retry, Run, Update},
     },
     controllers::{
         conditions::{AWAITING_BUDGET, Standing, Words, set_standing},
@@ -33,6 +33,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         // The request has been handled; whatever waited since is as if it had never been asked for.
         Outcome::Nothing => match next.run.as_ref().map(|run| run.result) {
             Some(Some(result)) => {
+                // Policy has taken it back, and can't ask for it again.
+                next.retry = None;
                 next.phase = Some(result);
                 ended(&next, result)
             }
@@ -48,11 +50,14 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             next.request = Some(request.clone());
             next.intent = None;
             next.run = next.run.filter(|run| run.result.is_some());
+            next.retry = None;
             next.phase = next.run.as_ref().and_then(|run| run.result);
             adopted()
         }
         Outcome::Adopted(Adoption::Redigested(request)) => {
             next.request = Some(request.clone());
+            // What is asked for may not be what failed.
+            next.retry = None;
             return next;
         }
         Outcome::Waiting(words) => pending(&mut next, Standing::InProgress(words.clone())),
@@ -61,6 +66,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         Outcome::AwaitingBudget => {
             pending(&mut next, Standing::Retrying(Words::new(Reason::AwaitingBudget, AWAITING_BUDGET)))
         }
+        Outcome::AwaitingRetry(_) => awaits_retry(&mut next),
         Outcome::CreatePending(_) => pending(&mut next, on_its_way(Reason::CreatePending, CREATE_PENDING)),
         Outcome::CreateUnknown { why, needs_person } => pending(&mut next, unknown(why, *needs_person)),
         Outcome::StackMissing(stack) => {
@@ -86,7 +92,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             }
             running(&next, if next.phase == Some(Phase::Running) { Reason::Running } else { Reason::Queued })
         }
-        Outcome::Concluded { result, view, failure, drift } => {
+        Outcome::Concluded { result, view, failure, drift, retry } => {
             if let Some(run) = &mut next.run {
                 if let Some(view) = view {
                     view.show(run);
@@ -95,6 +101,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                 run.result = Some(*result);
                 run.failure.clone_from(failure);
             }
+            next.retry.clone_from(retry);
             drift::show(&mut next, drift.as_ref(), inputs.generation, now);
             if next.request.as_ref().is_some_and(|handled| handled.digest != inputs.request) {
                 // The end is that of an earlier request; this one has not run.
@@ -102,6 +109,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                     &mut next,
                     on_its_way(Reason::Settling, "the run of the request before has ended; this one is next"),
                 )
+            } else if next.retry.is_some() {
+                awaits_retry(&mut next)
             } else {
                 next.phase = Some(*result);
                 ended(&next, *result)
@@ -126,6 +135,12 @@ fn pending(next: &mut DeploymentStatus, standing: Standing) -> Standing {
         next.phase = Some(Phase::Pending);
     }
     standing
+}
+
+/// What failed stays to be seen in the run; as a whole it is on its way.
+fn awaits_retry(next: &mut DeploymentStatus) -> Standing {
+    let message = ended(next, Phase::Failed).words().message.clone();
+    pending(next, on_its_way(Reason::Retrying, &message))
 }
 
 fn on_its_way(reason: Reason, message: &str) -> Standing {
@@ -170,12 +185,18 @@ fn adopted() -> Standing {
 fn ended(next: &DeploymentStatus, result: Phase) -> Standing {
     let Some(run) = &next.run else { return Standing::Done(Words::new(result, "")) };
     let name = name(run);
-    let step = run.failure.as_ref().and_then(|failure| failure.step.as_deref());
     match result {
         Phase::Succeeded => Standing::Done(Words::new(Reason::Succeeded, format!("{name} succeeded"))),
         Phase::Canceled => {
             let cause = run.cancel.as_ref().map_or("on request", |cancel| cause(cancel.reason));
             Standing::Stalled(Words::new(Reason::Canceled, format!("{name} was canceled: {cause}")))
+        }
+        Phase::TimedOut => {
+            let cause = run.cancel.as_ref().map_or("it took too long", |cancel| cause(cancel.reason));
+            Standing::Stalled(Words::new(
+                Reason::TimedOut,
+                format!("{name} was canceled: {cause}; set spec.rerun to run it again"),
+            ))
         }
         Phase::Skipped => Standing::Stalled(Words::new(
             Reason::Skipped,
@@ -190,15 +211,29 @@ fn ended(next: &DeploymentStatus, result: Phase) -> Standing {
                 "the service does not know {name} any more (somebody canceled it while it was queued, or its stack is gone); set spec.rerun to run it again"
             ),
         )),
-        _ => Standing::Stalled(Words::new(
-            Reason::Failed,
-            match step {
-                Some(step) => format!(
-                    "{name} failed at step `{step}`; status.run.failure.log has the end of its log. Set spec.rerun to run it again"
-                ),
-                None => format!("{name} failed before any step did. Set spec.rerun to run it again"),
-            },
-        )),
+        _ => Standing::Stalled(Words::new(Reason::Failed, failed(next, run, &name))),
+    }
+}
+
+/// What failed of a run: the wait in the queue, the Pulumi operation, or another step.
+fn failed(next: &DeploymentStatus, run: &Run, name: &str) -> String {
+    let step = run.failure.as_ref().and_then(|failure| failure.step.as_deref());
+    let update = run.updates.iter().find(|update| update.result == "failed");
+    let what = match (step, update) {
+        (Some(step), Some(Update { kind, version, .. })) => format!(
+            "failed at step `{step}`: the Pulumi operation ({kind} {version} of the stack) failed; \
+             status.run.failure.log has the end of its log"
+        ),
+        (Some(step), None) => format!("failed at step `{step}`; status.run.failure.log has the end of its log"),
+        (None, Some(Update { kind, version, .. })) => {
+            format!("failed: the Pulumi operation ({kind} {version} of the stack) failed")
+        }
+        (None, None) if run.started_at.is_none() => "failed in the queue, before its job began".to_owned(),
+        (None, None) => "failed before any step did".to_owned(),
+    };
+    match &next.retry {
+        Some(Retry { attempt, at }) => format!("{name} {what}. Attempt {attempt} follows at {at}"),
+        None => format!("{name} {what}. Set spec.rerun to run it again"),
     }
 }
 
@@ -210,6 +245,8 @@ const fn cause(reason: CancelReason) -> &'static str {
     match reason {
         CancelReason::Superseded => "a newer request takes its place",
         CancelReason::Deleted => "its resource was deleted",
+        CancelReason::QueueTimeout => "it has waited in the queue for longer than spec.queueTimeout",
+        CancelReason::Timeout => "it has run for longer than spec.timeout",
     }
 }
 
@@ -244,6 +281,9 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
         }
         Some(Phase::Canceled) => {
             happenings.push(Happening { warning: true, reason: "Canceled", action: "Cancel", note });
+        }
+        Some(Phase::TimedOut) => {
+            happenings.push(Happening { warning: true, reason: "TimedOut", action: "Cancel", note });
         }
         Some(Phase::Skipped) => happenings.push(Happening { warning: true, reason: "Skipped", action: "Follow", note }),
         Some(Phase::Failed) => happenings.push(Happening { warning: true, reason: "Failed", action: "Follow", note }),

@@ -28,7 +28,7 @@ mod usage;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use reqwest::Url;
@@ -125,6 +125,12 @@ impl Client {
         self.transport.server_date()
     }
 
+    /// What the service's own clock shows now (to a second or two), told from its most recent answer to this client.
+    #[must_use]
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.transport.server_time()
+    }
+
     /// True for clones of one client.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.transport, &other.transport)
@@ -137,16 +143,16 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The most recent `Date` of an answer.
+/// The most recent `Date` of an answer, and when it came.
 #[derive(Debug, Default)]
-struct ServerDate(Mutex<Option<Timestamp>>);
+struct ServerDate(Mutex<Option<(Timestamp, Instant)>>);
 
 impl ServerDate {
-    fn get(&self) -> Option<Timestamp> {
+    fn get(&self) -> Option<(Timestamp, Instant)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, date: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
     }
 }

@@ -133,7 +133,11 @@ impl Transport {
     }
 
     pub(super) fn server_date(&self) -> Option<Timestamp> {
-        self.date.get()
+        self.date.get().map(|(date, _)| date)
+    }
+
+    pub(super) fn server_time(&self) -> Option<Timestamp> {
+        self.date.get().and_then(|(date, came)| date.checked_add(came.elapsed()).ok())
     }
 
     /// Makes a call whose answer matters.

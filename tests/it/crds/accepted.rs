@@ -158,6 +158,9 @@ const FULL: [(&str, &str); 6] = [
         suspend: true
         settle: 500ms
         supersede: Wait
+        timeout: 1h30m
+        queueTimeout: 90s
+        retry: {limit: 3, backoff: {initial: 1s, max: 24h}}
         deletionPolicy: Orphan
         historyLimit: 0
         failureLogLines: 50
@@ -295,6 +298,20 @@ async fn a_full_manifest_comes_back_unchanged() {
         "failureLogLines": 10,
     })
 )]
+#[case::retries(
+    DEPLOYMENT,
+    "{settingsRef: {name: web-prod}, operation: update, retry: {limit: 0}}",
+    json!({
+        "inheritSettings": true,
+        "suspend": false,
+        "settle": "5s",
+        "supersede": "CancelQueued",
+        "retry": {"limit": 0, "backoff": {"initial": "30s", "max": "10m"}},
+        "deletionPolicy": "CancelQueued",
+        "historyLimit": 10,
+        "failureLogLines": 10,
+    })
+)]
 #[tokio::test]
 async fn a_minimal_manifest_gets_the_documented_defaults(
     #[case] kind: &str,
@@ -326,7 +343,7 @@ async fn a_minimal_manifest_gets_the_documented_defaults(
 #[case::deployment(
     DEPLOYMENT,
     "{settingsRef: {name: web-prod}, operation: update}",
-    "{stack: null, settings: null, settle: null}"
+    "{stack: null, settings: null, settle: null, timeout: null, queueTimeout: null, retry: null}"
 )]
 #[tokio::test]
 async fn a_null_counts_as_absent(#[case] kind: &str, #[case] spec: &str, #[case] nulls: &str) {

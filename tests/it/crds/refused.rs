@@ -146,6 +146,20 @@ async fn targets_and_operations(#[case] spec: &str, #[case] expected: &str) {
 #[rstest]
 #[case::a_settle_time_in_days("settle: 1d", "such as 90s or 1h30m (a day is 24h)")]
 #[case::a_settle_time_without_unit("settle: '5'", "with the units h, m, s or ms")]
+#[case::a_timeout_in_days("timeout: 1d", "such as 90s or 1h30m (a day is 24h)")]
+#[case::no_time_at_all("timeout: 0s", "timeout must be at least 1s; leave it out")]
+#[case::a_queue_timeout_without_unit("queueTimeout: '5'", "with the units h, m, s or ms")]
+#[case::no_time_in_the_queue("queueTimeout: 999ms", "queueTimeout must be at least 1s; leave it out")]
+#[case::retries_without_limit("retry: {backoff: {initial: 1s}}", "spec.retry.limit: Required value")]
+#[case::less_than_no_retries("retry: {limit: -1}", "should be greater than or equal to 0")]
+#[case::too_many_retries("retry: {limit: 101}", "should be less than or equal to 100")]
+#[case::no_wait("retry: {limit: 1, backoff: {initial: 0s}}", "backoff.initial must be at least 1s")]
+#[case::no_longest_wait("retry: {limit: 1, backoff: {max: 0s}}", "backoff.max must be at least 1s")]
+#[case::a_wait_in_days("retry: {limit: 1, backoff: {max: 1d}}", "such as 90s or 1h30m (a day is 24h)")]
+#[case::a_first_wait_that_is_longer(
+    "retry: {limit: 1, backoff: {initial: 1h}}",
+    "backoff.initial is longer than backoff.max"
+)]
 #[case::too_much_history("historyLimit: 51", "historyLimit in body should be less than or equal to 50")]
 #[case::less_than_no_history("historyLimit: -1", "should be greater than or equal to 0")]
 #[case::too_many_lines("failureLogLines: 51", "failureLogLines in body should be less than or equal to 50")]

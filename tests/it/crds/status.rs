@@ -12,7 +12,7 @@ use pulumi_deployments_operator::api::{
     StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
     deployment::{
         Cancel, CancelReason, DriftFinding, DriftRemediation, Failure, HandledRequest, HistoryEntry, Intent, Job,
-        Operation, Phase, Purpose, Refusal, Run, Step, Target, Update,
+        Operation, Phase, Purpose, Refusal, Retry, Run, Step, Target, Update,
     },
     organization::{DeploymentCounts, TokenUser},
     schedule::{DriftResult, DriftStatus, ScheduleIntent, ScheduleStatus},
@@ -177,9 +177,11 @@ fn deployment() -> DeploymentStatus {
                 resource_changes: BTreeMap::from([(text("create"), 2), (text("same"), 0)]),
             }],
             cancel: Some(Cancel { reason: CancelReason::Superseded, requested_at: TIME }),
+            cancel_taken_back: true,
             result: Some(Phase::Canceled),
             failure: Some(Failure { step: Some(text("pulumi update")), log: vec![text("error: no"), text("")] }),
         }),
+        retry: Some(Retry { attempt: 2, at: TIME }),
         drift: Some(DriftFinding {
             detected: true,
             run: text("51035bee"),

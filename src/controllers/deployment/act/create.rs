@@ -12,15 +12,15 @@ use super::{
 };
 use crate::{
     api::{
-        Deployment, Time,
-        deployment::{HandledRequest, Intent, Purpose, Refusal},
+        Deployment, DeploymentStatus, Time,
+        deployment::{Intent, Purpose, Refusal},
     },
     controllers::{
         Context, Error,
         connections::Connection,
         deployment::{
             desired::mark,
-            plan::{Inputs, Start},
+            plan::{Inputs, Start, identity},
             secrets,
         },
         digest::hex,
@@ -44,14 +44,14 @@ pub async fn create(
     let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
     let stack = connection.stack(&target.project, &target.stack);
     let stack_key = format!("{} {target}", target.backend_url);
-    let number =
-        deployment.status.as_ref().and_then(|status| status.request.as_ref()).map_or(1, |handled| handled.number + 1);
+    let (request, attempt) =
+        identity(&inputs.request, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
     let secrets = secrets::fingerprint(&deployment, &target, context);
     let intent = Intent {
         nonce: hex(&rand::random::<[u8; 16]>()),
-        request: HandledRequest { number, digest: inputs.request.clone() },
+        request,
         purpose: Purpose::Main,
-        attempt: 1,
+        attempt,
         operation: deployment.spec.operation,
         target,
         holder: context.holder.clone(),

@@ -34,6 +34,7 @@ pub async fn journal_cancel(
 ) -> Result<Deployment, Error> {
     let mut next = deployment.status.clone().unwrap_or_default();
     if let Some(run) = &mut next.run {
+        run.cancel_taken_back |= cancel.is_none();
         run.cancel = cancel;
     }
     write::status(&context.kube, deployment, &next).await
@@ -73,9 +74,9 @@ fn record_patch(live: &Deployment, status: &DeploymentStatus, run: &Run, history
         json!({"op": "add", "path": "/status/history", "value": history}),
         json!({"op": "remove", "path": "/status/intent"}),
     ]);
-    if status.refusal.is_some() {
-        operations.push(json!({"op": "remove", "path": "/status/refusal"}));
-    }
+    let spent = [("refusal", status.refusal.is_some()), ("retry", status.retry.is_some())];
+    let spent = spent.iter().filter(|(_, is_there)| *is_there);
+    operations.extend(spent.map(|(field, _)| json!({"op": "remove", "path": format!("/status/{field}")})));
     operations
 }
 
@@ -149,6 +150,7 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         jobs: vec![],
         updates: vec![],
         cancel: None,
+        cancel_taken_back: false,
         result: None,
         failure: None,
     }

@@ -16,7 +16,7 @@ use super::{
     gather::{Means, resource},
     mirror::View,
     outcome::Outcome,
-    plan::{Conclusion, Inputs, Plan},
+    plan::{Conclusion, Inputs, Plan, due_in},
     reason::Reason,
 };
 use crate::{
@@ -54,6 +54,7 @@ pub async fn act(
         (Plan::Refuse(words), _) => (deployment, Outcome::Refused(words)),
         (Plan::Settle(remaining), _) => (deployment, Outcome::Settling(remaining)),
         (Plan::AwaitBudget, _) => (deployment, Outcome::AwaitingBudget),
+        (Plan::AwaitRetry(remaining), _) => (deployment, Outcome::AwaitingRetry(remaining)),
         (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::CreatePending(remaining)),
         (Plan::Withdraw, _) => withdraw(deployment, context).await?,
         (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
@@ -215,7 +216,7 @@ async fn conclude(
     context: &Context,
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
-    let Conclusion { result, view, failed_step, looked_for_drift } = conclusion;
+    let Conclusion { result, view, failed_step, looked_for_drift, retry } = conclusion;
     let run = deployment.status.as_ref().and_then(|status| status.run.clone());
     let mut failure = (result == Phase::Failed).then(Failure::default);
     let attempts = context.memory.failures(&deployment.uid().unwrap_or_default());
@@ -253,7 +254,7 @@ async fn conclude(
         info!(%id, version, stack = %target, %operation, %result, "run ended");
         context.metrics.run_ended(*operation, result);
     }
-    Ok((deployment, Outcome::Concluded { result, view: view.map(Box::new), failure, drift }))
+    Ok((deployment, Outcome::Concluded { result, view: view.map(Box::new), failure, drift, retry }))
 }
 
 /// Journal, then cancel. What is only to be canceled while it is queued is looked at first; the moment between the
@@ -282,8 +283,9 @@ async fn cancel(
                     return release(deployment, context).await;
                 }
                 context.observer.poke(&connection.key);
-                // It was to be canceled and began before it could be: how it ends is its own doing now.
-                if run.cancel.is_some() {
+                // It was to be canceled and began before it could be: how it ends is its own doing now. One that has
+                // ended may have been hit by a call whose answer was lost.
+                if run.cancel.is_some() && !found.status.is_terminal() {
                     deployment = journal::journal_cancel(context, deployment, None).await?;
                 }
                 return Ok((deployment, Outcome::Following(Some(Box::new(View::of(&found))))));
@@ -306,13 +308,13 @@ async fn cancel(
 }
 
 /// When the resource looks again by itself.
-pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Action {
+pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context: &Context) -> Action {
     const AT_ONCE: Duration = Duration::from_millis(10);
     let uid = deployment.uid().unwrap_or_default();
     match outcome {
         Outcome::Failed(consequence) => context.failed(&uid, consequence),
         Outcome::CreateUnknown { .. } | Outcome::StackMissing(_) => context.retry(&uid, Retry::Backoff),
-        Outcome::Settling(remaining) | Outcome::CreatePending(remaining) => {
+        Outcome::Settling(remaining) | Outcome::CreatePending(remaining) | Outcome::AwaitingRetry(remaining) => {
             Action::requeue(*remaining + Duration::from_millis(1))
         }
         Outcome::Held
@@ -332,7 +334,8 @@ pub fn next(outcome: &Outcome, deployment: &Deployment, context: &Context) -> Ac
         }
         Outcome::Following(_) => {
             context.memory.succeeded(&uid);
-            Action::requeue(context.timings.resync)
+            let due = deployment.status.as_ref().and_then(|status| due_in(inputs, status));
+            Action::requeue(due.map_or(context.timings.resync, |due| due.min(context.timings.resync)))
         }
         Outcome::Nothing | Outcome::Released => {
             context.memory.succeeded(&uid);

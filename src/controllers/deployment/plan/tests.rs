@@ -77,6 +77,12 @@ pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
         request: digest_of(request),
         suspend: false,
         supersede: Supersede::CancelQueued,
+        timeout: None,
+        queue_timeout: None,
+        retry: None,
+        now: Time::from_seconds(0),
+        service_now: Time::from_seconds(0),
+        random: u32::MAX,
         deletion: None,
         give_up: false,
         suspended: false,
@@ -126,13 +132,19 @@ fn word(plan: &Plan) -> String {
         Plan::Refuse(words) => format!("refuse: {}", words.reason),
         Plan::Settle(_) => "settle".into(),
         Plan::AwaitBudget => "await budget".into(),
+        Plan::AwaitRetry(_) => "await retry".into(),
         Plan::Create(_) => "create".into(),
         Plan::AwaitOutcome(_) => "await outcome".into(),
         Plan::Recover(_) => "recover".into(),
         Plan::AdoptNamed(_, id) => format!("adopt {id}"),
         Plan::Withdraw => "withdraw".into(),
         Plan::Follow(view) => if view.is_some() { "follow" } else { "follow blindly" }.into(),
-        Plan::Conclude(conclusion) => format!("conclude: {}", conclusion.result),
+        Plan::Conclude(conclusion) => match &conclusion.retry {
+            Some(Retry { attempt, at }) => {
+                format!("conclude: {}, and attempt {attempt} at {}", conclusion.result, at.seconds())
+            }
+            None => format!("conclude: {}", conclusion.result),
+        },
         Plan::Cancel { reason, only_queued } => {
             format!("cancel {}: {reason:?}", if *only_queued { "if queued" } else { "anyway" })
         }
@@ -304,6 +316,163 @@ fn the_failed_step_is_named_for_its_log() {
     assert_eq!(failed_step(with_run(None, true)), None, "nobody needs the log of what was canceled");
 }
 
+fn at(seconds: i64) -> Time {
+    Time::from_seconds(seconds)
+}
+
+/// `1s` and `8s`, so that the waits are 1, 2, 4, 8, 8, … seconds when none is left out.
+fn retries(limit: u32) -> RetryPolicy {
+    let written = json!({"limit": limit, "backoff": {"initial": "1s", "max": "8s"}});
+    serde_json::from_value(written).unwrap()
+}
+
+/// A run that was queued at 1 and began at 2, under `queueTimeout: 10s` and `timeout: 100s`.
+#[rstest]
+#[case::queued(seen(Stage::Queued), 10, "follow", Some(1))]
+#[case::queued_for_too_long(seen(Stage::Queued), 11, "cancel if queued: QueueTimeout", None)]
+#[case::running(seen(Stage::Running), 11, "follow", Some(91))]
+#[case::running_on(seen(Stage::Running), 101, "follow", Some(1))]
+#[case::running_for_too_long(seen(Stage::Running), 102, "cancel anyway: Timeout", None)]
+#[case::ended_late(seen(Stage::Succeeded), 999, "conclude: Succeeded", None)]
+#[case::failed_late(seen(Stage::Failed), 999, "conclude: Failed", None)]
+#[case::not_seen_yet(Sighting::None, 999, "follow blindly", None)]
+fn a_run_may_take_so_long(
+    #[case] sighting: Sighting,
+    #[case] service_now: i64,
+    #[case] expected: &str,
+    #[case] left: Option<u64>,
+    #[values(Supersede::Wait, Supersede::Cancel)] supersede: Supersede,
+    #[values(false, true)] suspend: bool,
+) {
+    let limits = |timeout, queue_timeout| Inputs {
+        timeout: Some(Duration::from_secs(timeout)),
+        queue_timeout: Some(Duration::from_secs(queue_timeout)),
+        service_now: at(service_now),
+        // Another clock is not asked.
+        now: at(1_000_000),
+        sighting: sighting.clone(),
+        supersede,
+        suspend,
+        ..inputs(1)
+    };
+    let status = with_run(None, false);
+    assert_eq!(word(&plan(&limits(100, 10), &status)), expected);
+    let left = left.map(Duration::from_secs);
+    assert_eq!(due_in(&limits(100, 10), &status).filter(|_| expected == "follow"), left);
+
+    let unlimited = Inputs { timeout: None, queue_timeout: None, ..limits(100, 10) };
+    assert!(!word(&plan(&unlimited, &status)).starts_with("cancel"), "a limit is taken away");
+    assert_eq!(due_in(&unlimited, &status), None);
+    assert!(!word(&plan(&limits(10_000, 10_000), &status)).starts_with("cancel"), "a limit is raised");
+    let braked = Inputs { suspended: true, ..limits(100, 10) };
+    assert!(!word(&plan(&braked, &status)).starts_with("cancel"), "under the brake");
+    assert!(due_in(&braked, &status).is_none_or(|left| !left.is_zero()), "nobody spins until the brake is off");
+}
+
+/// After a restart nothing was seen yet, but status knows the service's times.
+#[test]
+fn time_runs_on_across_a_restart() {
+    let timeout = Some(Duration::from_secs(100));
+    let inputs = Inputs { timeout, queue_timeout: timeout, service_now: at(101), ..inputs(1) };
+    let mut status = with_run(None, false);
+    status.run.as_mut().unwrap().queued_at = Some(at(1));
+    assert_eq!(word(&plan(&inputs, &status)), "cancel if queued: QueueTimeout");
+    status.run.as_mut().unwrap().started_at = Some(at(2));
+    assert_eq!(word(&plan(&inputs, &status)), "follow blindly");
+    assert_eq!(due_in(&inputs, &status), Some(Duration::from_secs(1)));
+}
+
+/// A time-out that was journaled by a process that is gone: it is sent again, whatever the policy says by now, and one
+/// for the queue never hits a run that has begun.
+#[rstest]
+#[case(CancelReason::QueueTimeout, seen(Stage::Queued), "cancel if queued: QueueTimeout")]
+#[case(CancelReason::QueueTimeout, seen(Stage::Running), "cancel if queued: QueueTimeout")]
+#[case(CancelReason::Timeout, seen(Stage::Running), "cancel anyway: Timeout")]
+#[case(CancelReason::Timeout, seen(Stage::Failed), "conclude: TimedOut")]
+#[case(CancelReason::Timeout, seen(Stage::Succeeded), "conclude: Succeeded")]
+#[case(CancelReason::QueueTimeout, Sighting::Missing(1), "conclude: TimedOut")]
+fn a_journaled_time_out_is_sent_again(
+    #[case] reason: CancelReason,
+    #[case] sighting: Sighting,
+    #[case] expected: &str,
+    #[values(Supersede::Wait, Supersede::Cancel)] supersede: Supersede,
+) {
+    let inputs = Inputs { sighting, supersede, retry: Some(retries(5)), ..inputs(1) };
+    let mut status = with_run(None, false);
+    status.run.as_mut().unwrap().cancel = Some(Cancel { reason, requested_at: at(0) });
+    assert_eq!(word(&plan(&inputs, &status)), expected);
+}
+
+#[rstest]
+#[case::first(1, u32::MAX, "conclude: Failed, and attempt 2 at 101")]
+#[case::second(2, u32::MAX, "conclude: Failed, and attempt 3 at 102")]
+#[case::fifth(5, u32::MAX, "conclude: Failed, and attempt 6 at 108")]
+#[case::fifth_with_half_of_it_left_out(5, 0, "conclude: Failed, and attempt 6 at 104")]
+#[case::last(6, u32::MAX, "conclude: Failed")]
+fn a_run_that_fails_is_tried_again(#[case] attempt: u32, #[case] random: u32, #[case] expected: &str) {
+    let inputs = Inputs { retry: Some(retries(5)), random, now: at(100), sighting: seen(Stage::Failed), ..inputs(1) };
+    let mut status = with_run(None, false);
+    status.run.as_mut().unwrap().attempt = attempt;
+    assert_eq!(word(&plan(&inputs, &status)), expected);
+    assert_eq!(word(&plan(&Inputs { retry: Some(retries(0)), ..inputs.clone() }, &status)), "conclude: Failed");
+    assert_eq!(word(&plan(&Inputs { retry: None, ..inputs.clone() }, &status)), "conclude: Failed");
+    let mut may_be_canceled = status.clone();
+    may_be_canceled.run.as_mut().unwrap().cancel_taken_back = true;
+    assert_eq!(word(&plan(&inputs, &may_be_canceled)), "conclude: Failed", "that may have been canceled");
+    status.run.as_mut().unwrap().request.digest = "v0:1".into();
+    assert_eq!(word(&plan(&inputs, &status)), "conclude: Failed", "that was taken over");
+}
+
+#[rstest]
+#[case::succeeded(seen(Stage::Succeeded), false, "conclude: Succeeded")]
+#[case::skipped(seen(Stage::Skipped), false, "conclude: Skipped")]
+#[case::canceled(seen(Stage::Failed), true, "conclude: Canceled")]
+#[case::disappeared(Sighting::Missing(MISSES), false, "conclude: Failed")]
+fn nothing_else_is_tried_again(#[case] sighting: Sighting, #[case] cancel: bool, #[case] expected: &str) {
+    let inputs = Inputs { retry: Some(retries(5)), sighting, ..inputs(1) };
+    assert_eq!(word(&plan(&inputs, &with_run(None, cancel))), expected);
+}
+
+/// Request 1 has failed, and its second attempt is due at 10.
+fn with_retry() -> DeploymentStatus {
+    DeploymentStatus { retry: Some(Retry { attempt: 2, at: at(10) }), ..with_run(Some(Phase::Failed), false) }
+}
+
+#[rstest]
+#[case::too_early(Inputs { now: at(9), ..inputs(1) }, "await retry")]
+#[case::due(Inputs { now: at(10), ..inputs(1) }, "create")]
+#[case::late(Inputs { now: at(999), ..inputs(1) }, "create")]
+#[case::in_the_way(Inputs { now: at(10), road: Road::Waiting(words()), ..inputs(1) }, "wait: Why")]
+#[case::suspended(Inputs { now: at(9), suspend: true, ..inputs(1) }, "wait: Suspended")]
+#[case::due_while_suspended(Inputs { now: at(10), suspend: true, ..inputs(1) }, "wait: Suspended")]
+#[case::under_the_brake(Inputs { now: at(10), suspended: true, ..inputs(1) }, "wait: Suspended")]
+#[case::deleted(Inputs { now: at(9), deletion: Some(RunDeletionPolicy::Cancel), ..inputs(1) }, "release")]
+#[case::another_request(Inputs { now: at(9), ..inputs(2) }, "create")]
+#[case::restored(Inputs { now: at(10), uid: "another".into(), ..inputs(1) }, "adopt restored")]
+fn the_next_attempt_waits_for_its_time(#[case] inputs: Inputs, #[case] expected: &str) {
+    let road = if inputs.road == Road::NotRead { open_road(1) } else { inputs.road.clone() };
+    let inputs = Inputs { retry: Some(retries(1)), road, ..inputs };
+    let status = with_retry();
+    assert_eq!(word(&plan(&inputs, &status)), expected);
+    assert_eq!(could_start(&inputs, &status), matches!(expected, "create" | "wait: Why") || inputs.uid != "uid");
+}
+
+#[rstest]
+#[case::taken_away(None)]
+#[case::lowered(Some(retries(0)))]
+fn policy_takes_an_attempt_back(#[case] retry: Option<RetryPolicy>) {
+    let inputs = Inputs { retry, now: at(999), road: open_road(1), ..inputs(1) };
+    assert_eq!(word(&plan(&inputs, &with_retry())), "idle");
+    assert!(!could_start(&inputs, &with_retry()));
+}
+
+#[test]
+fn each_run_has_an_identity_of_its_own() {
+    assert_eq!(identity("v1:1", &DeploymentStatus::default()), (handled(1), 1));
+    assert_eq!(identity("v1:1", &with_retry()), (handled(1), 2));
+    assert_eq!(identity("v1:2", &with_retry()), (handled(2), 1));
+}
+
 /// (policy, sighting, cancel sent by this process) → plan; then under the brake; then with the service out of reach.
 #[rstest]
 #[case(RunDeletionPolicy::Orphan, seen(Stage::Queued), false, "release", "release", "release")]
@@ -427,7 +596,9 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
         prop::bool::weighted(0.2),
     );
     let flags = [prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.5)];
-    (1_u8..3, policies, flags, reach, recovery, road, sighting).prop_map(
+    let limit = || option::of((1_u64..4).prop_map(Duration::from_secs));
+    let times = (limit(), limit(), option::of(0_u32..3), 0_i64..6, 0_i64..6, any::<u32>());
+    (1_u8..3, policies, flags, reach, recovery, road, sighting, times).prop_map(
         |(
             request,
             (supersede, deletion, give_up),
@@ -436,8 +607,15 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
             recovery,
             road,
             sighting,
+            (timeout, queue_timeout, limit, now, service_now, random),
         )| {
             Inputs {
+                timeout,
+                queue_timeout,
+                retry: limit.map(retries),
+                now: at(now),
+                service_now: at(service_now),
+                random,
                 suspend,
                 supersede,
                 deletion,
@@ -457,23 +635,29 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
 fn any_status() -> impl Strategy<Value = DeploymentStatus> {
     let uid = prop_oneof![4 => Just("uid"), 1 => Just("before")];
     let digest = prop_oneof![8 => Just("v1:1"), 4 => Just("v1:2"), 1 => Just("v0:1")];
-    let result = option::of(select(vec![Phase::Succeeded, Phase::Failed, Phase::Canceled]));
-    let cancel = option::of(select(vec![CancelReason::Superseded, CancelReason::Deleted]));
-    let run = (result, cancel, any::<bool>()).prop_map(|(result, cancel, has_begun)| Run {
+    let result = option::of(select(vec![Phase::Succeeded, Phase::Failed, Phase::Canceled, Phase::TimedOut]));
+    let reasons = [CancelReason::Superseded, CancelReason::Deleted, CancelReason::QueueTimeout, CancelReason::Timeout];
+    let cancel = option::of(select(reasons.to_vec()));
+    let retry = option::of((2_u32..4, 0_i64..6).prop_map(|(attempt, due)| Retry { attempt, at: at(due) }));
+    let run = (result, cancel, any::<bool>(), 1_u32..4).prop_map(|(result, cancel, has_begun, attempt)| Run {
         result,
+        attempt,
         cancel: cancel.map(|reason| Cancel { reason, requested_at: Time::from_seconds(0) }),
         started_at: has_begun.then_some(Time::from_seconds(1)),
         ..run(1)
     });
-    (option::of(uid), option::of(digest), option::weighted(0.3, Just(())), option::weighted(0.8, run), any::<bool>())
-        .prop_map(|(uid, digest, has_intent, run, refused)| DeploymentStatus {
+    let intent_there = option::weighted(0.3, Just(()));
+    (option::of(uid), option::of(digest), intent_there, option::weighted(0.8, run), any::<bool>(), retry).prop_map(
+        |(uid, digest, has_intent, run, refused, retry)| DeploymentStatus {
+            retry: retry.filter(|_| run.as_ref().is_some_and(|run| run.result == Some(Phase::Failed))),
             uid: uid.map(Into::into),
             request: digest.map(|digest| HandledRequest { number: 1, digest: digest.into() }),
             intent: has_intent.map(|()| intent("nonce", 1)),
             refusal: refused.then(|| Refusal { digest: "start 1".into(), message: "no".into() }),
             run,
             ..DeploymentStatus::default()
-        })
+        },
+    )
 }
 
 /// The questions that the rules of the state machine are made of.
@@ -503,6 +687,17 @@ impl Facts<'_> {
             Sighting::Seen(view) => !matches!(view.stage, Stage::Queued | Stage::Running),
             Sighting::Missing(times) => *times >= MISSES || (run.cancel.is_some() && run.started_at.is_none()),
         })
+    }
+
+    /// An attempt is due, and policy still wants it.
+    fn is_owed(&self) -> bool {
+        let limit = self.inputs.retry.as_ref().map_or(0, |policy| policy.limit);
+        self.status.retry.as_ref().is_some_and(|retry| retry.attempt <= limit + 1 && retry.at <= self.inputs.now)
+    }
+
+    /// The time that the service gives for a beginning is longer ago than this.
+    fn is_over(&self, since: Option<Time>, limit: Option<Duration>) -> bool {
+        since.zip(limit).is_some_and(|(since, limit)| self.inputs.service_now >= since.after(limit))
     }
 
     fn lets_the_run_be(&self) -> bool {
@@ -535,16 +730,41 @@ proptest! {
         prop_assert!(!calls || matches!(plan, Plan::Create(_)) || inputs.reach == Reach::Open);
 
         if let Plan::Create(start) = &plan {
-            prop_assert!(status.intent.is_none() && it.active().is_none() && it.is_new());
+            prop_assert!(status.intent.is_none() && it.active().is_none() && (it.is_new() || it.is_owed()));
+            let (request, attempt) = identity(&inputs.request, &status);
+            prop_assert!(request.digest == inputs.request && (attempt > 1) != it.is_new());
             prop_assert!(!inputs.suspend && inputs.deletion.is_none());
             prop_assert!(status.refusal.as_ref().is_none_or(|refusal| refusal.digest != start.digest));
         }
-        if let Plan::Cancel { only_queued, .. } = plan {
+        if let Plan::AwaitRetry(remaining) = plan {
+            prop_assert!(!it.is_new() && !it.is_owed() && it.active().is_none() && !remaining.is_zero());
+        }
+        if let Plan::Conclude(conclusion) = &plan && let Some(retry) = &conclusion.retry {
+            let run = it.active().unwrap();
+            prop_assert!(conclusion.result == Phase::Failed && run.cancel.is_none() && retry.attempt == run.attempt + 1);
+            prop_assert!(run.attempt <= inputs.retry.as_ref().unwrap().limit);
+            prop_assert!(retry.at > inputs.now && retry.at <= inputs.now.after(Duration::from_secs(9)));
+        }
+        if let Plan::Cancel { only_queued, reason } = plan {
             let run = it.active().unwrap();
             prop_assert!(!inputs.cancel_sent && !it.has_ended());
             let superseded = it.is_new() && inputs.supersede != Supersede::Wait && !inputs.suspend;
-            prop_assert!(inputs.deletion.is_some() || run.cancel.is_some() || superseded);
-            let may_hit_what_runs = inputs.deletion.map_or(inputs.supersede == Supersede::Cancel, |policy| policy == RunDeletionPolicy::Cancel);
+            let (queued_at, started_at) = match &inputs.sighting {
+                Sighting::Seen(view) => (view.queued_at, view.started_at),
+                Sighting::None | Sighting::Missing(_) => (run.queued_at, run.started_at),
+            };
+            let timed_out = match reason {
+                CancelReason::QueueTimeout => started_at.is_none() && it.is_over(queued_at, inputs.queue_timeout),
+                CancelReason::Timeout => it.is_over(started_at, inputs.timeout),
+                CancelReason::Superseded | CancelReason::Deleted => false,
+            };
+            prop_assert!(inputs.deletion.is_some() || run.cancel.is_some() || superseded || timed_out);
+            let by_policy = match reason {
+                CancelReason::Superseded | CancelReason::Deleted => inputs.supersede == Supersede::Cancel,
+                CancelReason::QueueTimeout => false,
+                CancelReason::Timeout => true,
+            };
+            let may_hit_what_runs = inputs.deletion.map_or(by_policy, |policy| policy == RunDeletionPolicy::Cancel);
             prop_assert!(only_queued || may_hit_what_runs, "cancelling what runs must have been asked for");
         }
         if plan == Plan::Release {
@@ -565,7 +785,8 @@ proptest! {
 
     #[test]
     fn policy_alone_starts_nothing(inputs in any_inputs(), status in any_status()) {
-        let status = DeploymentStatus { uid: Some("uid".into()), request: Some(handled(1)), ..status };
+        // An attempt that is owed since the run failed is no matter of policy.
+        let status = DeploymentStatus { uid: Some("uid".into()), request: Some(handled(1)), retry: None, ..status };
         let inputs = Inputs { request: digest_of(1), ..inputs };
         prop_assert!(!matches!(plan(&inputs, &status), Plan::Create(_)));
     }

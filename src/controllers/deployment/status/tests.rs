@@ -59,15 +59,19 @@ fn any_end() -> impl Strategy<Value = Outcome> {
         Just((Phase::Failed, None)),
         Just((Phase::Canceled, seen(Stage::Failed))),
         Just((Phase::Canceled, None)),
+        Just((Phase::TimedOut, seen(Stage::Failed))),
+        Just((Phase::TimedOut, None)),
         Just((Phase::Skipped, seen(Stage::Skipped))),
     ]
     .prop_flat_map(move |(result, view)| {
         let failed = result == Phase::Failed;
-        (failure.clone(), any_finding()).prop_map(move |(step, drift)| Outcome::Concluded {
+        let retry = option::of((2_u32..4).prop_map(|attempt| Retry { attempt, at: at(100) }));
+        (failure.clone(), any_finding(), retry).prop_map(move |(step, drift, retry)| Outcome::Concluded {
             result,
             view: view.clone(),
             failure: failed.then(|| Failure { step: step.flatten(), log: vec![] }),
             drift: drift.clone(),
+            retry: retry.filter(|_| failed && view.is_some()),
         })
     })
 }
@@ -91,6 +95,7 @@ fn any_outcome(is_active: bool) -> BoxedStrategy<Outcome> {
             select(vec![
                 Outcome::Nothing,
                 Outcome::Settling(std::time::Duration::from_secs(1)),
+                Outcome::AwaitingRetry(std::time::Duration::from_secs(1)),
                 Outcome::CreatePending(std::time::Duration::from_secs(1)),
                 Outcome::StackMissing("acme/web/prod".into()),
                 Outcome::CreateRefused(refusal),
@@ -106,7 +111,7 @@ fn any_outcome(is_active: bool) -> BoxedStrategy<Outcome> {
 
 /// Whatever came before: nothing, a run under way, one that ended.
 fn any_past() -> impl Strategy<Value = (DeploymentStatus, bool)> {
-    let ends = select(vec![Phase::Succeeded, Phase::Failed, Phase::Canceled, Phase::Skipped]);
+    let ends = select(vec![Phase::Succeeded, Phase::Failed, Phase::Canceled, Phase::TimedOut, Phase::Skipped]);
     prop_oneof![
         Just((DeploymentStatus::default(), false)),
         any::<bool>().prop_map(|cancel| {
@@ -172,7 +177,11 @@ proptest! {
         let ended = (1..).zip(&outcomes).fold(past, |known, (now, outcome)| status(&known, &inputs(request), outcome, at(now)));
         let is_handled = ended.request.as_ref().is_some_and(|handled| handled.digest == digest_of(request));
         if is_handled && matches!(outcomes.last(), Some(Outcome::Concluded { .. })) {
-            prop_assert_eq!(status(&ended, &inputs(request), &Outcome::Nothing, at(99)), ended);
+            let looked_at_again = match &ended.retry {
+                Some(_) => Outcome::AwaitingRetry(std::time::Duration::from_secs(1)),
+                None => Outcome::Nothing,
+            };
+            prop_assert_eq!(status(&ended, &inputs(request), &looked_at_again, at(99)), ended);
         }
     }
 
@@ -254,6 +263,8 @@ fn a_request_that_could_not_be_sent_is_pending_too(#[case] outcome: Outcome) {
 #[case::skipped(ended_as(Phase::Skipped, Some(Stage::Skipped)), Phase::Skipped, Reading::Stalled, "Skipped")]
 #[case::canceled(ended_as(Phase::Canceled, Some(Stage::Failed)), Phase::Canceled, Reading::Stalled, "Canceled")]
 #[case::canceled_in_the_queue(ended_as(Phase::Canceled, None), Phase::Canceled, Reading::Stalled, "Canceled")]
+#[case::timed_out(ended_as(Phase::TimedOut, Some(Stage::Failed)), Phase::TimedOut, Reading::Stalled, "TimedOut")]
+#[case::timed_out_in_the_queue(ended_as(Phase::TimedOut, None), Phase::TimedOut, Reading::Stalled, "TimedOut")]
 #[case::gone(ended_as(Phase::Failed, None), Phase::Failed, Reading::Stalled, "RunDisappeared")]
 fn a_run_has_a_phase(#[case] outcome: Outcome, #[case] phase: Phase, #[case] reading: Reading, #[case] reason: &str) {
     let next = status(&with_run(None), &inputs(1), &outcome, at(9));
@@ -265,9 +276,87 @@ fn a_run_has_a_phase(#[case] outcome: Outcome, #[case] phase: Phase, #[case] rea
     assert_eq!(run.finished_at, run.result.map(|_| if has_view { at(3) } else { at(9) }));
 }
 
+/// A run that fails, as `ended_as`, and an attempt that follows at 60 s.
+fn failed_and_owed() -> Outcome {
+    match ended_as(Phase::Failed, Some(Stage::Failed)) {
+        Outcome::Concluded { result, view, failure, drift, retry: _ } => {
+            Outcome::Concluded { result, view, failure, drift, retry: Some(Retry { attempt: 2, at: at(60) }) }
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn between_two_attempts_it_is_on_its_way() {
+    let active = status(&with_run(None), &inputs(1), &Outcome::Created, at(0));
+    let failed = status(&active, &inputs(1), &failed_and_owed(), at(1));
+    assert_eq!((failed.phase, reasons(&failed)), (Some(Phase::Pending), (Reading::InProgress, "Retrying".to_owned())));
+    assert_eq!(failed.run.as_ref().unwrap().result, Some(Phase::Failed));
+    let message = &find(&failed.conditions, types::READY).unwrap().message;
+    assert!(message.contains("failed") && message.ends_with("Attempt 2 follows at 1970-01-01T00:01:00Z"), "{message}");
+    assert_eq!(told(&active, &failed), [format!("! Failed: {message}")]);
+
+    // Suspended and taken up again, it says the same.
+    let suspended = status(&failed, &inputs(1), &Outcome::Waiting(Words::new(Reason::Suspended, "")), at(2));
+    assert_eq!(reasons(&suspended).1, "Suspended");
+    let wait = Outcome::AwaitingRetry(std::time::Duration::from_secs(1));
+    assert_eq!(reasons(&status(&suspended, &inputs(1), &wait, at(3))), reasons(&failed));
+
+    // Taken back, it is what it would have been without.
+    let taken_back = status(&failed, &inputs(1), &Outcome::Nothing, at(2));
+    let plain = status(&active, &inputs(1), &ended_as(Phase::Failed, Some(Stage::Failed)), at(1));
+    assert_eq!((taken_back.phase, &taken_back.retry), (Some(Phase::Failed), &None));
+    assert_eq!(reasons(&taken_back), reasons(&plain));
+
+    for adoption in [Adoption::Restored(handled(1)), Adoption::Redigested(handled(1))] {
+        assert_eq!(status(&failed, &inputs(1), &Outcome::Adopted(adoption), at(2)).retry, None, "nothing is run");
+    }
+    let other = status(&active, &inputs(2), &failed_and_owed(), at(1));
+    assert_eq!(reasons(&other).1, "Settling", "another request comes first");
+}
+
+/// (the steps, the update that failed, whether the job began) → what failed.
+#[rstest]
+#[case::a_step("Get source failed", None, true, "failed at step `Get source`; status.run.failure.log")]
+#[case::the_operation(
+    "pulumi update failed",
+    Some("update"),
+    true,
+    "failed at step `pulumi update`: the Pulumi operation (update 7 of the stack) failed; status.run.failure.log"
+)]
+#[case::the_operation_without_a_step("", Some("update"), true, "failed: the Pulumi operation (update 7 of the stack)")]
+#[case::no_step("", None, true, "failed before any step did.")]
+#[case::the_queue("", None, false, "failed in the queue, before its job began.")]
+fn what_failed_is_told_apart(
+    #[case] step: &str,
+    #[case] update: Option<&str>,
+    #[case] began: bool,
+    #[case] expected: &str,
+) {
+    let updates = update.map(|kind| Update {
+        version: 7,
+        kind: kind.into(),
+        result: "failed".into(),
+        resource_changes: BTreeMap::new(),
+    });
+    let view =
+        View { started_at: began.then_some(at(2)), updates: updates.into_iter().collect(), ..view(Stage::Failed) };
+    let step = step.strip_suffix(" failed").map(ToOwned::to_owned);
+    let outcome = Outcome::Concluded {
+        result: Phase::Failed,
+        view: Some(Box::new(view)),
+        failure: Some(Failure { step, log: vec![] }),
+        drift: None,
+        retry: None,
+    };
+    let next = status(&with_run(None), &inputs(1), &outcome, at(9));
+    let message = &find(&next.conditions, types::READY).unwrap().message;
+    assert!(message.starts_with(&format!("update 1 of acme/web/prod {expected}")), "{message}");
+}
+
 fn ended_as(result: Phase, stage: Option<Stage>) -> Outcome {
     let failure = (result == Phase::Failed).then(Failure::default);
-    Outcome::Concluded { result, view: stage.map(|stage| Box::new(view(stage))), failure, drift: None }
+    Outcome::Concluded { result, view: stage.map(|stage| Box::new(view(stage))), failure, drift: None, retry: None }
 }
 
 #[test]
@@ -360,6 +449,7 @@ fn told(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<String> {
 #[rstest]
 #[case(ended_as(Phase::Succeeded, Some(Stage::Succeeded)), "Succeeded: update 1 of acme/web/prod succeeded")]
 #[case(ended_as(Phase::Canceled, None), "! Canceled: update 1 of acme/web/prod was canceled")]
+#[case(ended_as(Phase::TimedOut, None), "! TimedOut: update 1 of acme/web/prod was canceled")]
 #[case(ended_as(Phase::Skipped, Some(Stage::Skipped)), "! Skipped: update 1 of acme/web/prod was skipped")]
 #[case(ended_as(Phase::Failed, Some(Stage::Failed)), "! Failed: update 1 of acme/web/prod failed")]
 #[case(ended_as(Phase::Failed, None), "! Failed: the service does not know update 1 of acme/web/prod")]

@@ -71,6 +71,10 @@ struct Rules {
     deletion: Option<RunDeletionPolicy>,
     /// Whether a person may ask for something else.
     changes: bool,
+    /// How often a run that failed is tried again.
+    retries: u32,
+    /// Whether a run can wait, or take, too long.
+    times_out: bool,
     budget: Budget,
 }
 
@@ -79,6 +83,8 @@ impl Rules {
         match reason {
             CancelReason::Superseded => self.supersede == Supersede::Cancel,
             CancelReason::Deleted => self.deletion == Some(RunDeletionPolicy::Cancel),
+            CancelReason::QueueTimeout => false,
+            CancelReason::Timeout => self.times_out,
         }
     }
 }
@@ -88,8 +94,11 @@ impl Rules {
 struct Remote {
     nonce: u8,
     request: u8,
+    attempt: u32,
     /// Nothing: it was taken out of the queue, and the service does not know it any more.
     stage: Option<Stage>,
+    /// It was under way, and its cancel came.
+    canceled: bool,
 }
 
 /// What a process knows and loses with its end.
@@ -183,8 +192,8 @@ struct World {
     runs: Vec<Remote>,
     /// Creates on their way to the service.
     flying: BTreeSet<u8>,
-    /// The nonces that were drawn, and for which request.
-    drawn: Vec<u8>,
+    /// The nonces that were drawn, and for which request and attempt.
+    drawn: Vec<(u8, u32)>,
     memory: Memory,
     work: Option<Work>,
     /// What a process that was replaced is still at.
@@ -252,7 +261,7 @@ impl World {
 
     /// Everything that can happen next.
     fn steps(&self, rules: Rules) -> Steps {
-        let mut steps = self.service_steps();
+        let mut steps = self.service_steps(rules);
         steps.extend(self.person_steps(rules));
         steps.extend(self.time_passes());
         match &self.work {
@@ -272,7 +281,7 @@ impl World {
 
     // ---- the service
 
-    fn service_steps(&self) -> Steps {
+    fn service_steps(&self, rules: Rules) -> Steps {
         let mut steps = vec![];
         for &nonce in &self.flying {
             let mut next = self.clone();
@@ -282,7 +291,8 @@ impl World {
                 lost.budget.losses -= 1;
                 steps.push(("a create is lost on its way", lost));
             }
-            next.runs.push(Remote { nonce, request: self.drawn[usize::from(nonce)], stage: Some(Stage::Queued) });
+            let (request, attempt) = self.drawn[usize::from(nonce)];
+            next.runs.push(Remote { nonce, request, attempt, stage: Some(Stage::Queued), canceled: false });
             steps.push(("the service accepts a create", next));
         }
         for (index, run) in self.runs.iter().enumerate() {
@@ -294,6 +304,11 @@ impl World {
             let mut next = self.clone();
             next.runs[index].stage = Some(stage);
             steps.push((label, next));
+            if run.stage == Some(Stage::Running) && rules.retries > 0 {
+                let mut next = self.clone();
+                next.runs[index].stage = Some(Stage::Failed);
+                steps.push(("a run fails", next));
+            }
         }
         steps
     }
@@ -384,19 +399,30 @@ impl World {
             }
         };
         let active = self.status.run.as_ref().filter(|run| run.result.is_none());
-        let is_new = self.status.request.as_ref().is_none_or(|handled| handled.digest != digest_of(self.asked));
-        let starts = intent.is_none() && active.is_none() && is_new && !self.deleting;
         let inputs = Inputs {
             supersede: rules.supersede,
+            retry: Some(retries(rules.retries)),
+            timeout: rules.times_out.then_some(SOON),
+            queue_timeout: rules.times_out.then_some(SOON),
             deletion: rules.deletion.filter(|_| self.deleting),
             recovery,
-            road: if starts { open_road(self.asked) } else { Road::NotRead },
             cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
             ..inputs(self.asked)
         };
+        // It may be any time: nobody knows how long anything took.
+        let times = |differ: bool| if differ { vec![at(0), at(1_000)] } else { vec![at(0)] };
+        let mut all = vec![];
+        for now in times(self.status.retry.is_some()) {
+            for service_now in times(rules.times_out && active.is_some()) {
+                for sighting in self.sightings() {
+                    all.push(Inputs { now, service_now, sighting, ..inputs.clone() });
+                }
+            }
+        }
         let mut steps = Steps::new();
-        for sighting in self.sightings() {
-            let plan = plan(&Inputs { sighting, ..inputs.clone() }, &self.status);
+        for inputs in all {
+            let road = if could_start(&inputs, &self.status) { open_road(self.asked) } else { Road::NotRead };
+            let plan = plan(&Inputs { road, ..inputs }, &self.status);
             let mut next = next.clone();
             let task = next.begin(plan);
             // Without anything to do or to write, nothing is left of it.
@@ -440,12 +466,13 @@ impl World {
             Plan::Hold => Outcome::Held,
             Plan::Wait(words) => Outcome::Waiting(words),
             Plan::AwaitOutcome(remaining) => Outcome::CreatePending(remaining),
+            Plan::AwaitRetry(remaining) => Outcome::AwaitingRetry(remaining),
             Plan::Follow(view) => Outcome::Following(view),
             Plan::Conclude(conclusion) => {
                 let id = self.status.run.as_ref().unwrap().id.clone();
                 self.memory.cancels.remove(&id);
-                let Conclusion { result, view, failed_step: _, looked_for_drift: _ } = *conclusion;
-                Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None }
+                let Conclusion { result, view, failed_step: _, looked_for_drift: _, retry } = *conclusion;
+                Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None, retry }
             }
             Plan::Adopt(_) | Plan::Refuse(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
                 panic!("nothing here leads to {}", word(&plan))
@@ -492,10 +519,23 @@ impl World {
 
     // ---- what must hold
 
-    fn check(&self) {
+    fn check(&self, rules: Rules) {
         for request in [1, 2] {
-            let runs = self.runs.iter().filter(|run| run.request == request).count();
-            assert!(runs <= 1, "request {request} has {runs} runs");
+            let runs: Vec<_> = self.runs.iter().filter(|run| run.request == request).collect();
+            for (attempt, run) in (1..).zip(&runs) {
+                assert_eq!(run.attempt, attempt, "request {request} has other runs than it should: {runs:?}");
+            }
+            assert!(runs.len() <= 1 + rules.retries as usize, "request {request} has {} runs", runs.len());
+            let mut earlier = runs.iter().rev().skip(1);
+            let failed = earlier.all(|run| run.stage == Some(Stage::Failed) && !run.canceled);
+            assert!(failed, "only what failed by itself is tried again: {runs:?}");
+        }
+        if let Some(Run { result: Some(result), cancel, .. }) = &self.status.run {
+            let reason = cancel.as_ref().map(|cancel| cancel.reason);
+            let timed_out = matches!(reason, Some(CancelReason::QueueTimeout | CancelReason::Timeout));
+            let ends = [(Phase::TimedOut, timed_out), (Phase::Canceled, reason.is_some() && !timed_out)];
+            assert!(ends.iter().all(|(end, expected)| result != end || *expected), "{result} after {reason:?}");
+            assert!(*result != Phase::Failed || reason.is_none(), "{result} after {reason:?}");
         }
         assert!(
             self.status.intent.is_none() || self.status.run.as_ref().is_none_or(|run| run.result.is_some()),
@@ -504,10 +544,15 @@ impl World {
     }
 
     /// Nothing is left to be done, and what was asked for last has run once; or the resource was let go.
-    fn is_good_end(&self) -> bool {
+    fn is_good_end(&self, rules: Rules) -> bool {
         let nothing_flies = self.flying.is_empty() && self.leftover.is_none() && self.work.is_none();
         let all_ended = self.runs.iter().all(|run| !matches!(run.stage, Some(Stage::Queued | Stage::Running)));
-        let has_run = self.runs.iter().filter(|run| run.request == self.asked).count() == 1
+        let attempts = self.runs.iter().filter(|run| run.request == self.asked).count();
+        let has_failed =
+            self.status.run.as_ref().is_some_and(|run| run.result == Some(Phase::Failed) && !run.cancel_taken_back);
+        let all_attempts = 1 + rules.retries as usize;
+        let has_run = (if has_failed { attempts == all_attempts } else { (1..=all_attempts).contains(&attempts) })
+            && self.status.retry.is_none()
             && self.status.request.as_ref().is_some_and(|handled| handled.digest == digest_of(self.asked))
             && self.status.intent.is_none()
             && self
@@ -560,10 +605,9 @@ impl By<'_> {
         let journal = |world: &World| {
             self.write(world, |world| {
                 // What is read is the latest, so this is what was asked for when it was decided.
-                let number = world.status.request.as_ref().map_or(1, |handled| handled.number + 1);
-                let request = HandledRequest { number, digest: digest_of(world.asked) };
-                world.drawn.push(world.asked);
-                let intent = Intent { request, ..intent(&name(nonce), world.asked) };
+                let (request, attempt) = identity(&digest_of(world.asked), &world.status);
+                world.drawn.push((world.asked, attempt));
+                let intent = Intent { request, attempt, ..intent(&name(nonce), world.asked) };
                 world.status.change(|status| {
                     status.uid = Some("uid".into());
                     status.intent = Some(intent);
@@ -625,9 +669,11 @@ impl By<'_> {
                 world.status.change(|status| {
                     let intent = status.intent.take().unwrap();
                     status.request = Some(intent.request.clone());
+                    status.retry = None;
                     status.run = Some(Run {
                         nonce: intent.nonce,
                         request: intent.request,
+                        attempt: intent.attempt,
                         id: format!("id {nonce}"),
                         version: index as u64 + 1,
                         status: view(remote.stage.unwrap_or(Stage::Queued)).status,
@@ -696,12 +742,16 @@ impl By<'_> {
                 return vec![("it has begun, and is left to itself", next)];
             }
             let following = Some(Task::finish(Outcome::Following(Some(Box::new(view(stage))))));
-            return vec![match (journaled, self.fresh) {
+            let takes_back = journaled && stage == Stage::Running;
+            return vec![match (takes_back, self.fresh) {
                 (false, _) => ("it has begun, and is followed", self.then(self.world.clone(), following, self.fresh)),
                 (true, false) => self.gives_up("taking the cancel back meets a newer version"),
                 (true, true) => {
                     let world = self.write(self.world, |world| {
-                        world.status.change(|status| status.run.as_mut().unwrap().cancel = None);
+                        world.status.change(|status| {
+                            let run = status.run.as_mut().unwrap();
+                            (run.cancel, run.cancel_taken_back) = (None, true);
+                        });
                     });
                     ("it has begun, and its cancel is taken back", self.then(world, following, true))
                 }
@@ -730,6 +780,7 @@ impl By<'_> {
     fn calls_cancel(&self, nonce: u8) -> Steps {
         let (index, remote) = self.world.run_of(nonce).unwrap();
         let call = |mut world: World| {
+            world.runs[index].canceled |= remote.stage == Some(Stage::Running);
             world.runs[index].stage = match remote.stage {
                 Some(Stage::Queued) => None,
                 Some(Stage::Running) => Some(Stage::Failed),
@@ -821,13 +872,13 @@ fn explore(rules: Rules) -> usize {
     let mut good = vec![];
     while let Some((number, world)) = queue.pop_front() {
         let steps = catch_unwind(AssertUnwindSafe(|| {
-            world.check();
+            world.check(rules);
             world.steps(rules)
         }));
         let Ok(steps) = steps else {
             panic!("this happened under {rules:?}:\n  {}\nin {world:#?}", search.story(number))
         };
-        if world.is_good_end() {
+        if world.is_good_end(rules) {
             good.push(number);
         }
         for (label, next) in steps {
@@ -857,7 +908,8 @@ const TROUBLE: Budget = Budget { crashes: 1, losses: 1, labels: 0, riddles: 0 };
 #[case::cancel_queued(Supersede::CancelQueued)]
 #[case::cancel(Supersede::Cancel)]
 fn each_request_runs_once_or_is_superseded(#[case] supersede: Supersede) {
-    let states = explore(Rules { supersede, deletion: None, changes: true, budget: TROUBLE });
+    let rules = Rules { supersede, deletion: None, changes: true, retries: 0, times_out: false, budget: TROUBLE };
+    let states = explore(rules);
     assert!(states > 1_000, "{states} states are too few to have seen anything");
 }
 
@@ -866,7 +918,14 @@ fn each_request_runs_once_or_is_superseded(#[case] supersede: Supersede) {
 #[case::cancel_queued(RunDeletionPolicy::CancelQueued)]
 #[case::cancel(RunDeletionPolicy::Cancel)]
 fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
-    let rules = Rules { supersede: Supersede::Wait, deletion: Some(policy), changes: false, budget: TROUBLE };
+    let rules = Rules {
+        supersede: Supersede::Wait,
+        deletion: Some(policy),
+        changes: false,
+        retries: 0,
+        times_out: false,
+        budget: TROUBLE,
+    };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
 }
@@ -874,6 +933,56 @@ fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
 #[test]
 fn a_label_and_a_riddle_do_no_harm() {
     let budget = Budget { crashes: 0, losses: 1, labels: 1, riddles: 1 };
-    let rules = Rules { supersede: Supersede::CancelQueued, deletion: None, changes: false, budget };
+    let rules = Rules {
+        supersede: Supersede::CancelQueued,
+        deletion: None,
+        changes: false,
+        retries: 0,
+        times_out: false,
+        budget,
+    };
     assert!(explore(rules) > 100);
+}
+
+/// With what may go wrong once, each kind by itself: together there are too many states.
+const ONE_CRASH: Budget = Budget { crashes: 1, losses: 0, labels: 0, riddles: 0 };
+const ONE_LOSS: Budget = Budget { crashes: 0, losses: 1, labels: 0, riddles: 0 };
+
+#[rstest]
+#[case::crash(ONE_CRASH)]
+#[case::loss(ONE_LOSS)]
+fn only_what_failed_by_itself_is_tried_again(#[case] budget: Budget, #[values(false, true)] times_out: bool) {
+    let rules =
+        Rules { supersede: Supersede::Cancel, deletion: None, changes: !times_out, retries: 1, times_out, budget };
+    let states = explore(rules);
+    assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+#[rstest]
+#[case::crash(ONE_CRASH)]
+#[case::loss(ONE_LOSS)]
+fn what_takes_too_long_ends(
+    #[case] budget: Budget,
+    #[values(Supersede::Wait, Supersede::Cancel)] supersede: Supersede,
+) {
+    let rules = Rules { supersede, deletion: None, changes: true, retries: 0, times_out: true, budget };
+    let states = explore(rules);
+    assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+#[rstest]
+#[case::orphan(RunDeletionPolicy::Orphan)]
+#[case::cancel_queued(RunDeletionPolicy::CancelQueued)]
+#[case::cancel(RunDeletionPolicy::Cancel)]
+fn a_resource_that_is_deleted_tries_nothing_again(#[case] policy: RunDeletionPolicy) {
+    let rules = Rules {
+        supersede: Supersede::Wait,
+        deletion: Some(policy),
+        changes: false,
+        retries: 1,
+        times_out: true,
+        budget: ONE_CRASH,
+    };
+    let states = explore(rules);
+    assert!(states > 500, "{states} states are too few to have seen anything");
 }
