@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{mirror::View, plan::Adoption};
+use super::{mirror::View, outputs::Report, plan::Adoption};
 use crate::{
     api::deployment::{DriftFinding, Failure, Phase, Refusal},
-    controllers::{conditions::Words, requeue::Consequence},
+    controllers::{
+        conditions::Words,
+        requeue::{Consequence, Retry},
+    },
 };
 
 /// What came of a plan.
@@ -57,6 +60,8 @@ pub enum Outcome {
         /// What a run that was about drift found, or why that is not known.
         drift: Option<Result<DriftFinding, String>>,
     },
+    /// The stack's outputs were written, or could not be; then they are tried again.
+    Outputs(Report, Retry),
     /// The run's cancel was sent.
     CancelSent,
     /// The service could not be asked, or refused.
