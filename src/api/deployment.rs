@@ -113,6 +113,9 @@ pub struct DeploymentSpec {
     #[serde(default = "default_failure_log_lines")]
     #[schemars(range(min = 0, max = 50))]
     pub failure_log_lines: u32,
+    /// Where the stack's outputs are written after each successful `update`. Changing this starts no run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<OutputsSpec>,
 }
 
 /// A duration that is none is told so by another rule.
@@ -188,6 +191,52 @@ pub struct SettingsRef {
     /// Name of the `StackDeploymentSettings`.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+}
+
+/// Where a stack's outputs are written. What is written into belongs to this Deployment and goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secret) || has(self.configMap)")
+    .message("write at least one of secret and configMap"))]
+pub struct OutputsSpec {
+    /// The Secret that outputs are written into, secret ones too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<OutputsTarget>,
+    /// The ConfigMap that outputs are written into. An output with a secret anywhere in it never is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<OutputsTarget>,
+}
+
+/// A Secret or ConfigMap for outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputsTarget {
+    /// Its name. It is created in this namespace; one that is there already and does not belong to this Deployment is left alone.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Labels that it carries. Others that it has are left alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub labels: BTreeMap<String, String>,
+    /// Which outputs are written, under which keys. Absent: all (of a ConfigMap: all that are not secret), each under its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, (has(one.key) ? one.key : one.output) == (has(other.key) ? other.key : other.output)))")
+        .message("each key can be written once: give the outputs different keys"))]
+    pub keys: Option<Vec<OutputKey>>,
+}
+
+/// An output and the key under which it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputKey {
+    /// Name of the stack's output.
+    #[schemars(length(min = 1, max = 253))]
+    pub output: String,
+    /// The key. Default: the output's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: Option<String>,
 }
 
 /// A Pulumi operation.
@@ -329,6 +378,9 @@ pub struct DeploymentStatus {
     /// What the newest run found of drift, when it was about drift and has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftFinding>,
+    /// Which outputs were last written. Absent when none are declared or none were written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<WrittenOutputs>,
     /// Earlier runs, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
@@ -596,6 +648,26 @@ pub struct DriftRemediation {
     /// How many resources were created, updated, deleted, left the same, …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resource_changes: BTreeMap<String, u64>,
+}
+
+/// What was last written of a stack's outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenOutputs {
+    /// The service's id of the run after which they were read.
+    pub run: String,
+    /// The stack's number of that run.
+    pub version: u64,
+    /// Digest of `spec.outputs` as it was then.
+    pub declared: String,
+    /// How many keys the Secret got. Absent when none is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_keys: Option<u32>,
+    /// How many keys the ConfigMap got. Absent when none is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_keys: Option<u32>,
+    /// When they were written.
+    pub written_at: Time,
 }
 
 /// An earlier run.

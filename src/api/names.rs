@@ -12,6 +12,9 @@ pub const RERUN: &str = "deployments.pulumi.com/rerun";
 /// The way out of a create whose outcome stays unknown: a deployment's id, or `retry`.
 pub const RESOLVE_CREATE: &str = "deployments.pulumi.com/resolve-create";
 
+/// On a Secret or ConfigMap that a stack's outputs are written into: which keys and labels of it are this operator's.
+pub const OUTPUTS: &str = "deployments.pulumi.com/outputs";
+
 /// A new value makes the operator look at a resource now, as Flux's own resources do.
 pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 

@@ -21,6 +21,10 @@ pub const PAUSE_APPLIED: &str = "PauseApplied";
 /// The condition that says that a schedule is not as declared. It is there only then.
 pub const SCHEDULES_APPLIED: &str = "SchedulesApplied";
 
+/// The condition that says whether the stack's outputs are where they are declared to be. It is there only where they
+/// are declared.
+pub const OUTPUTS_WRITTEN: &str = "OutputsWritten";
+
 /// The condition that says what the latest drift detection found. It is there only where one has looked.
 pub const DRIFTED: &str = "Drifted";
 

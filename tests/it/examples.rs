@@ -6,7 +6,7 @@ mod stories;
 
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt, api::ListParams};
 use pulumi_cloud_simulator::DeploymentView;
 use pulumi_deployments_operator::api::{
@@ -414,6 +414,24 @@ async fn template() {
         }})
     );
     assert_eq!(run(&world, "sandbox/dev").status, "succeeded");
+}
+
+#[tokio::test]
+async fn outputs() {
+    let story = story("outputs.yaml");
+    let world = world_for(&story).await;
+    let values = json!({"databaseHost": "db.example.com", "databasePassword": {"secret": "a-secret-of-the-stack"}, "ports": [80, 443]});
+    world.simulator.set_outputs(&world.stack("shop/prod"), &values).unwrap();
+    apply(&world, &story).await;
+    // The command in the comment.
+    world.kubectl(&["wait", "pdep", "shop", "--for=condition=OutputsWritten", "--timeout=90s"], None).await;
+    let secret = world.api::<Secret>().get("shop-database").await.unwrap();
+    assert_eq!(secret.labels()["app.kubernetes.io/part-of"], "shop");
+    let data = secret.data.unwrap();
+    let data: Vec<_> = data.iter().map(|(key, value)| (key.as_str(), str::from_utf8(&value.0).unwrap())).collect();
+    assert_eq!(data, [("PGHOST", "db.example.com"), ("PGPASSWORD", "a-secret-of-the-stack")]);
+    let config_map = world.api::<ConfigMap>().get("shop").await.unwrap().data.unwrap();
+    assert_eq!(json!(config_map), json!({"databaseHost": "db.example.com", "ports": "[80,443]"}));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod eventually;
 mod exactly_once;
 mod examples;
 mod organizations;
+mod outputs;
 mod policy;
 mod preview;
 mod regressions;

@@ -11,7 +11,9 @@
 # do just that.
 - apiGroups: [""]
   resources: [secrets, configmaps]
-  verbs: [get, list, watch]
+  # Stacks' outputs are written into those of a Deployment's own, and into no others. There is no right
+  # to do just that either.
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

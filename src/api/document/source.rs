@@ -8,7 +8,9 @@ use super::auth::GitAuth;
 /// A rule that a URL holds no user, password or token. It stands on the parent, because of a field the message of a
 /// refusal shows the value.
 fn without_credentials(field: &str) -> String {
-    format!("!has(self.{field}) || !self.{field}.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')")
+    format!(
+        "!has(self.{field}) || !self.{field}.matches('(?i)^(https?://[^/?#]*@|[a-z][-+.a-z0-9]*://[^/?#@]*:[^/?#]*@)')"
+    )
 }
 
 /// Where the program's source code is: exactly one kind of source.

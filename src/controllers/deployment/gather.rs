@@ -2,12 +2,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::{
     desired,
     mirror::View,
+    outputs::{self, Declared},
     plan::{Inputs, Reach, Recovery, Road, Sighting, Start, could_start},
     reason::Reason,
     request,
@@ -80,6 +82,7 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         road: Road::NotRead,
         sighting: Sighting::None,
         cancel_sent: false,
+        outputs: declared_outputs(deployment, status, context).await?,
     };
     let mut means = Means::default();
 
@@ -103,10 +106,52 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         }
         return Ok((inputs, means));
     }
+    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
+    let unwritten = inputs.outputs.as_ref().and_then(|declared| {
+        outputs::unwritten(Some(&declared.spec), status)
+            .or_else(|| outputs::current(status).filter(|_| declared.is_gone))
+    });
+    if let (Some(run), false, false) = (unwritten, is_new, deleting) {
+        match reach(context, &this, owner.as_ref(), &run.target).await? {
+            Way::Open(connection) => means.connection = Some(connection),
+            Way::NotYet => inputs.reach = Reach::NotYet,
+            Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
+        }
+    }
     if could_start(&inputs, status) {
         inputs.road = road(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
     }
     Ok((inputs, means))
+}
+
+/// Where outputs are to be written. Whether they are still there is looked up where nothing else is left to do.
+async fn declared_outputs(
+    deployment: &Deployment,
+    status: &DeploymentStatus,
+    context: &Context,
+) -> Result<Option<Declared>, Error> {
+    let Some(spec) = &deployment.spec.outputs else { return Ok(None) };
+    let mut declared = Declared { spec: spec.clone(), is_gone: false };
+    if outputs::current(status).is_some() && outputs::unwritten(Some(spec), status).is_none() {
+        let this = resource(deployment);
+        for (kind, target) in outputs::targets(spec) {
+            let version = match kind {
+                SourceKind::Secret => version::<Secret>(context, &this, &target.name).await?,
+                SourceKind::ConfigMap => version::<ConfigMap>(context, &this, &target.name).await?,
+            };
+            declared.is_gone |= version.is_none();
+        }
+    }
+    Ok(Some(declared))
+}
+
+/// Whether outputs are to be written, as far as the caches tell.
+fn outputs_are_due(deployment: &Deployment, status: &DeploymentStatus, context: &Context) -> bool {
+    let Some(spec) = &deployment.spec.outputs else { return status.outputs.is_some() };
+    let namespace = deployment.namespace().unwrap_or_default();
+    let is_gone =
+        || outputs::targets(spec).any(|(kind, target)| context.sources.get(kind, &namespace, &target.name).is_none());
+    outputs::unwritten(Some(spec), status).is_some() || (outputs::current(status).is_some() && is_gone())
 }
 
 /// The settings that the Deployment refers to, as last seen.
@@ -137,7 +182,14 @@ pub fn links(deployment: &Deployment, context: &Context) -> HashSet<Link> {
     let values = deployment.spec.settings.as_ref().map(references).unwrap_or_default();
     let settings =
         deployment.spec.settings_ref.as_ref().map(|reference| Kind::Settings.named(&this.namespace, &reference.name));
+    // One that is gone is written again, and one that stood in the way and is gone is written at last.
+    let targets = deployment.spec.outputs.iter().flat_map(outputs::targets).map(|(kind, target)| Link::Source {
+        kind,
+        namespace: this.namespace.clone(),
+        name: target.name.clone(),
+    });
     sources::links(&values, &this.namespace)
+        .chain(targets)
         .chain(
             settings.into_iter().chain(owner(deployment, context)).chain(ways(deployment, context)).map(Link::Resource),
         )
@@ -381,10 +433,8 @@ async fn gate(
     }
     for source in &status.sources {
         let live = match source.kind {
-            SourceKind::Secret => version::<k8s_openapi::api::core::v1::Secret>(context, this, &source.name).await?,
-            SourceKind::ConfigMap => {
-                version::<k8s_openapi::api::core::v1::ConfigMap>(context, this, &source.name).await?
-            }
+            SourceKind::Secret => version::<Secret>(context, this, &source.name).await?,
+            SourceKind::ConfigMap => version::<ConfigMap>(context, this, &source.name).await?,
         };
         if live.as_ref() != Some(&source.resource_version) {
             context.memory.nudge(&settings.uid().unwrap_or_default());
@@ -408,7 +458,7 @@ where
 
 /// Whether the object as cached needs nothing at all: its request has run to its end.
 #[must_use]
-pub fn is_quiescent(deployment: &Deployment) -> bool {
+pub fn is_quiescent(deployment: &Deployment, context: &Context) -> bool {
     let Some(status) = &deployment.status else { return false };
     deployment.metadata.deletion_timestamp.is_none()
         && write::has_finalizer(deployment)
@@ -419,4 +469,5 @@ pub fn is_quiescent(deployment: &Deployment) -> bool {
         && find(&status.conditions, types::RECONCILING).is_none()
         && status.run.as_ref().is_none_or(|run| run.result.is_some() && run.result == status.phase)
         && status.request.as_ref().is_some_and(|handled| handled.digest == request::digest(deployment))
+        && !outputs_are_due(deployment, status, context)
 }

@@ -6,6 +6,7 @@ mod drift;
 mod gather;
 mod mirror;
 mod outcome;
+mod outputs;
 mod plan;
 mod reason;
 mod request;
@@ -68,7 +69,7 @@ impl Reconcile for Deployment {
 
     async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
         context.wakers.links.set(&gather::resource(&self), gather::links(&self, &context));
-        if gather::is_quiescent(&self) {
+        if gather::is_quiescent(&self, &context) {
             return Ok(Action::await_change());
         }
         let Some(deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };

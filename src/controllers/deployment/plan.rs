@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{drift, mirror::View, reason::Reason};
+use super::{
+    drift,
+    mirror::View,
+    outputs::{self, Declared},
+    reason::Reason,
+};
 use crate::{
     api::{
         DeploymentStatus, Time,
@@ -63,6 +68,8 @@ pub struct Inputs {
     pub sighting: Sighting,
     /// Whether this process has sent the run's cancel.
     pub cancel_sent: bool,
+    /// Where the stack's outputs are to be written, if anywhere.
+    pub outputs: Option<Declared>,
 }
 
 /// Whether the service can be reached for what is recorded.
@@ -174,6 +181,10 @@ pub enum Plan {
         /// Leave it alone when it has begun meanwhile.
         only_queued: bool,
     },
+    /// Read the outputs that this run left, and write them where they are declared to be.
+    WriteOutputs(Box<Run>),
+    /// Outputs are to be written, and the service can't be reached for them.
+    AwaitOutputs(Words),
     /// Let the resource go.
     Release,
 }
@@ -221,7 +232,7 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
         Some(run) => active_run(inputs, run, is_new),
         None if is_new => start(inputs, status),
         None => match owed(inputs, status) {
-            None => Plan::Idle,
+            None => handled(inputs, status),
             Some(retry) => again(inputs, status, retry),
         },
     }
@@ -262,6 +273,18 @@ fn again(inputs: &Inputs, status: &DeploymentStatus, retry: &Retry) -> Plan {
         start(inputs, status)
     } else {
         Plan::AwaitRetry(remaining)
+    }
+}
+
+/// The request has run to its end. What the stack gives out since then is written down; it holds back no other request.
+fn handled(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
+    let Some(declared) = &inputs.outputs else { return Plan::Idle };
+    let rewritten = outputs::current(status).filter(|_| declared.is_gone);
+    let Some(run) = outputs::unwritten(Some(&declared.spec), status).or(rewritten) else { return Plan::Idle };
+    match &inputs.reach {
+        Reach::Open => Plan::WriteOutputs(Box::new(run.clone())),
+        Reach::NotYet => Plan::Hold,
+        Reach::Blocked(words) => Plan::AwaitOutputs(words.clone()),
     }
 }
 

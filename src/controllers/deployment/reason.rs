@@ -55,6 +55,14 @@ pub enum Reason {
     NoDrift,
     /// It could not be read what was found.
     DriftUnknown,
+    /// The outputs of the newest update are not written yet.
+    OutputsPending,
+    /// The outputs of the newest update are where they are declared to be.
+    OutputsWritten,
+    /// They are, but for some that cannot be written as declared.
+    OutputsIncomplete,
+    /// The Secret or ConfigMap for them is not this Deployment's, or cannot be written.
+    OutputsRefused,
     /// The status was taken over from a backup or another operator.
     Adopted,
 }

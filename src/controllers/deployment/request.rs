@@ -66,6 +66,7 @@ mod tests {
     #[case("/spec/historyLimit", json!(3))]
     #[case("/spec/failureLogLines", json!(0))]
     #[case("/spec/inheritSettings", json!(true))]
+    #[case("/spec/outputs", json!({"secret": {"name": "web-outputs"}}))]
     #[case("/metadata/generation", json!(7))]
     #[case("/metadata/labels", json!({"a": "b"}))]
     #[case("/metadata/annotations", json!({"deployments.pulumi.com/resolve-create": "retry"}))]

@@ -4,17 +4,18 @@ use super::{
     drift,
     mirror::{Stage, step_column},
     outcome::Outcome,
+    outputs,
     plan::{Adoption, Inputs},
     reason::Reason,
 };
 use crate::{
     api::{
-        DeploymentStatus, Time,
+        ConditionStatus, DeploymentStatus, Time,
         condition::{find, types},
         deployment::{CancelReason, Phase, Retry, Run, Update},
     },
     controllers::{
-        conditions::{AWAITING_BUDGET, Standing, Words, set_standing},
+        conditions::{AWAITING_BUDGET, OUTPUTS_WRITTEN, Standing, Words, set_standing},
         context::Happening,
         requeue::Consequence,
     },
@@ -31,7 +32,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     let standing = match outcome {
         Outcome::Released | Outcome::Held => return next,
         // The request has been handled; whatever waited since is as if it had never been asked for.
-        Outcome::Nothing => match next.run.as_ref().map(|run| run.result) {
+        Outcome::Nothing | Outcome::Outputs(..) => match next.run.as_ref().map(|run| run.result) {
             Some(Some(result)) => {
                 // Policy has taken it back, and can't ask for it again.
                 next.retry = None;
@@ -120,6 +121,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             pending(&mut next, standing.clone())
         }
     };
+    let report = if let Outcome::Outputs(report, _) = outcome { Some(report) } else { None };
+    outputs::show(&mut next, inputs, report, now);
     next.step = next.run.as_ref().filter(|_| next.phase != Some(Phase::Pending)).and_then(step_column);
     set_standing(&mut next.conditions, &standing, inputs.generation, now);
     next
@@ -275,6 +278,9 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
             note: drift::message(finding, run),
         });
     }
+    if let Some(happening) = outputs_event(old, new) {
+        happenings.push(happening);
+    }
     match end {
         Some(Phase::Succeeded) => {
             happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });
@@ -302,6 +308,20 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
         }
     }
     happenings
+}
+
+/// Outputs were written anew, or something else than before is wrong with them.
+fn outputs_event(old: &DeploymentStatus, new: &DeploymentStatus) -> Option<Happening> {
+    let told = |status| find(status, OUTPUTS_WRITTEN).filter(|told| told.status != ConditionStatus::Unknown);
+    let (before, after) = (told(&old.conditions), told(&new.conditions)?);
+    let is_news = before.is_none_or(|before| (before.status, &before.message) != (after.status, &after.message));
+    let is_written = after.status == ConditionStatus::True;
+    is_news.then(|| Happening {
+        warning: !is_written,
+        reason: if is_written { "OutputsWritten" } else { "OutputsNotWritten" },
+        action: "WriteOutputs",
+        note: after.message.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod decryption;
 mod deployments;
 mod dialect;
 mod drift;
+mod export;
 mod follow;
 mod logs;
 mod metadata;

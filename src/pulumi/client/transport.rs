@@ -215,8 +215,32 @@ impl Transport {
         Ok(Outgoing { call, url, body })
     }
 
+    /// Makes a call, once, whose answer is too large to be held: its body is for the caller to read, who is given `total`
+    /// instead of the time that other calls have. The service may still be silent for no longer than in other answers.
+    pub(super) async fn open(&self, permit: &mut Permit, call: &Call<'_>, total: Duration) -> Result<Response, Error> {
+        let outgoing = self.prepare(call)?;
+        self.exchange(permit, &outgoing, Some(total), async |response, sent_at| {
+            self.accept(call, response, sent_at).await.map(|(_, response)| response)
+        })
+        .await
+    }
+
     /// Sends it once.
     async fn once(&self, permit: &mut Permit, outgoing: &Outgoing<'_>) -> Result<Answer, Error> {
+        self.exchange(permit, outgoing, None, async |response, sent_at| {
+            self.receive(outgoing.call, response, sent_at).await
+        })
+        .await
+    }
+
+    /// Sends it, and has the answer read.
+    async fn exchange<T>(
+        &self,
+        permit: &mut Permit,
+        outgoing: &Outgoing<'_>,
+        total: Option<Duration>,
+        read: impl AsyncFnOnce(Response, Instant) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let call = outgoing.call;
         permit.spend().map_err(|error| error.during(call.operation))?;
         let client = match call.nature {
@@ -228,15 +252,22 @@ impl Transport {
             let content_type = if call.form { "application/x-www-form-urlencoded" } else { "application/json" };
             request = request.header(CONTENT_TYPE, content_type).body(body.clone());
         }
+        if let Some(total) = total {
+            request = request.timeout(total);
+        }
         let sent_at = Instant::now();
+        let mut status = None;
         let result = match request.send().await {
-            Ok(response) => self.receive(call, response, sent_at).await,
+            Ok(response) => {
+                status = Some(response.status().as_u16());
+                read(response, sent_at).await
+            }
             Err(error) => Err(self.silence(call, error)),
         };
         tracing::debug!(
             operation = call.operation,
             path = outgoing.url.path(),
-            status = result.as_ref().map_or_else(Error::status, |answer| Some(answer.status)),
+            status,
             milliseconds = sent_at.elapsed().as_millis(),
             "called Pulumi Cloud"
         );
@@ -244,7 +275,29 @@ impl Transport {
     }
 
     /// Reads an answer; everything but a 2xx is an error.
-    async fn receive(&self, call: &Call<'_>, mut response: Response, sent_at: Instant) -> Result<Answer, Error> {
+    async fn receive(&self, call: &Call<'_>, response: Response, sent_at: Instant) -> Result<Answer, Error> {
+        let (mut answer, mut response) = self.accept(call, response, sent_at).await?;
+        match read(&mut response, LARGEST_ANSWER).await {
+            Ok(body) => answer.body = body,
+            Err(Unread::TooLarge) => {
+                let message = format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20);
+                return Err(self.unusable(call, &answer, &message));
+            }
+            Err(Unread::Broken(error)) => {
+                let detail = self.unusable_detail(call, &answer, "the answer broke off");
+                return Err(Error::caused_by(detail, error));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Looks at an answer's status and headers, and tells the budget. A 2xx is returned with its body unread.
+    async fn accept(
+        &self,
+        call: &Call<'_>,
+        mut response: Response,
+        sent_at: Instant,
+    ) -> Result<(Answer, Response), Error> {
         let status = response.status();
         let headers = response.headers();
         let request_id = answer::request_id(headers);
@@ -259,20 +312,9 @@ impl Transport {
             200..=299 => self.governor.succeeded(sent_at),
             _ => {}
         }
-        let mut answer = Answer { status: status.as_u16(), request_id, body: Zeroizing::default() };
+        let answer = Answer { status: status.as_u16(), request_id, body: Zeroizing::default() };
         if status.is_success() {
-            match read(&mut response, LARGEST_ANSWER).await {
-                Ok(body) => answer.body = body,
-                Err(Unread::TooLarge) => {
-                    let message = format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20);
-                    return Err(self.unusable(call, &answer, &message));
-                }
-                Err(Unread::Broken(error)) => {
-                    let detail = self.unusable_detail(call, &answer, "the answer broke off");
-                    return Err(Error::caused_by(detail, error));
-                }
-            }
-            return Ok(answer);
+            return Ok((answer, response));
         }
         let body = read(&mut response, LARGEST_ERROR).await.unwrap_or_default();
         let (message, service_answer) = if status.is_redirection() {

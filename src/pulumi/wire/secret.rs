@@ -45,7 +45,7 @@ pub struct Plaintext {
 }
 
 /// The answer to `BatchDecrypt`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Plaintexts {
     /// The values, by their ciphertexts; of a stack's outputs, JSON.
     #[serde(rename = "plaintexts", deserialize_with = "all_decoded")]

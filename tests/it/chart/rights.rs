@@ -111,8 +111,9 @@ async fn limits(plane: &ControlPlane, operator: &Operator, watched: &[&str]) {
         answer.trim() == "yes"
     };
     for question in [
-        "create secrets --namespace=team",
         "update secrets --namespace=team",
+        "delete secrets --namespace=team",
+        "delete configmaps --namespace=team",
         "delete pulumideployments.deployments.pulumi.com --namespace=team",
         "create pods --namespace=team",
         "list namespaces",
@@ -131,7 +132,7 @@ async fn limits(plane: &ControlPlane, operator: &Operator, watched: &[&str]) {
     assert_eq!(may("get namespaces/default").await, everywhere);
     assert!(may("get namespaces/team --namespace=team").await);
     for (verb, group, resource) in granted(plane).await {
-        // `namespaces` itself is in no namespace, and a Secret is created in the operator's own only.
+        // `namespaces` itself is in no namespace, and what can be done with Secrets differs in the operator's own.
         let resource = format!("{resource}.{group}");
         if !["namespaces.", "secrets."].contains(&resource.as_str()) && !resource.contains('/') {
             let question = format!("{verb} {} --all-namespaces", resource.trim_end_matches('.'));

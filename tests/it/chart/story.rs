@@ -80,11 +80,14 @@ metadata: {{name: web, namespace: team}}
 spec:
   settingsRef: {{name: web}}
   operation: update
+  outputs:
+    secret: {{name: web-outputs}}
+    configMap: {{name: web-outputs}}
 "
     )
 }
 
-/// An organization, settings with values of a Secret and a ConfigMap, and a run; and then all of it is deleted.
+/// An organization, settings with values of a Secret and a ConfigMap, and two runs with outputs; and then all of it is deleted.
 pub async fn tell(plane: &ControlPlane, cloud: &Simulator, operator: &Operator) {
     let manifests = manifests(cloud);
     plane.kubectl(["apply", "--filename=-"], Some(&manifests)).await.success();
@@ -100,9 +103,19 @@ pub async fn tell(plane: &ControlPlane, cloud: &Simulator, operator: &Operator) 
             panic!("{name}: {}{}{}", output.stderr, found.stdout, operator.warnings());
         }
     }
+    let written = async |version: u32| {
+        let name = "pulumideployment.deployments.pulumi.com/web";
+        let wanted = format!("--for=jsonpath={{.status.outputs.version}}={version}");
+        let output = plane.kubectl(["wait", name, "--namespace=team", &wanted, "--timeout=60s"], None).await;
+        assert!(output.status.success(), "{}{}", output.stderr, operator.warnings());
+    };
+    written(1).await;
+    let rerun = ["annotate", "pdep", "web", "--namespace=team", "deployments.pulumi.com/rerun=2"];
+    plane.kubectl(rerun, None).await.success();
+    written(2).await;
     let variables = &cloud.settings(STACK).unwrap()["operationContext"]["environmentVariables"];
     assert_eq!(variables, &json!({"TIER": "gold", "DB_PASSWORD": {"secret": "of-the-database"}}));
-    assert_eq!(cloud.deployments(STACK).len(), 1);
+    assert_eq!(cloud.deployments(STACK).len(), 2);
     eventually(SOON, "events of the operator", async || {
         let get = ["get", "events.events.k8s.io", "--namespace=team", "--output=jsonpath={..reportingInstance}"];
         let instances = plane.kubectl(get, None).await.success();
@@ -112,5 +125,5 @@ pub async fn tell(plane: &ControlPlane, cloud: &Simulator, operator: &Operator) 
 
     plane.kubectl(["delete", "--filename=-", "--timeout=60s"], Some(&manifests)).await.success();
     assert_eq!(cloud.settings(STACK), None);
-    assert_eq!(cloud.deployments(STACK).len(), 1);
+    assert_eq!(cloud.deployments(STACK).len(), 2);
 }

@@ -179,6 +179,12 @@ const FULL: [(&str, &str); 6] = [
         deletionPolicy: Cancel
         historyLimit: 50
         failureLogLines: 0
+        outputs:
+          secret:
+            name: web-outputs
+            labels: {app.kubernetes.io/name: web}
+            keys: [{output: kube config, key: KUBE_CONFIG}, {output: password}]
+          configMap: {name: web.outputs, labels: {tier: web}, keys: [{output: url, key: URL}]}
         ",
     ),
 ];

@@ -160,6 +160,17 @@ async fn targets_and_operations(#[case] spec: &str, #[case] expected: &str) {
     "retry: {limit: 1, backoff: {initial: 1h}}",
     "backoff.initial is longer than backoff.max"
 )]
+#[case::outputs_for_nobody("outputs: {}", "write at least one of secret and configMap")]
+#[case::an_odd_target("outputs: {secret: {name: Web}}", "spec.outputs.secret.name in body should match")]
+#[case::an_odd_key(
+    "outputs: {secret: {name: w, keys: [{output: a, key: a b}]}}",
+    "spec.outputs.secret.keys[0].key in body should match"
+)]
+#[case::no_keys("outputs: {configMap: {name: w, keys: []}}", "should have at least 1 items")]
+#[case::a_key_twice(
+    "outputs: {configMap: {name: w, keys: [{output: a}, {output: b, key: a}]}}",
+    "each key can be written once"
+)]
 #[case::too_much_history("historyLimit: 51", "historyLimit in body should be less than or equal to 50")]
 #[case::less_than_no_history("historyLimit: -1", "should be greater than or equal to 0")]
 #[case::too_many_lines("failureLogLines: 51", "failureLogLines in body should be less than or equal to 50")]

@@ -12,7 +12,7 @@ use pulumi_deployments_operator::api::{
     StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
     deployment::{
         Cancel, CancelReason, DriftFinding, DriftRemediation, Failure, HandledRequest, HistoryEntry, Intent, Job,
-        Operation, Phase, Purpose, Refusal, Retry, Run, Step, Target, Update,
+        Operation, Phase, Purpose, Refusal, Retry, Run, Step, Target, Update, WrittenOutputs,
     },
     organization::{DeploymentCounts, TokenUser},
     schedule::{DriftResult, DriftStatus, ScheduleIntent, ScheduleStatus},
@@ -192,6 +192,14 @@ fn deployment() -> DeploymentStatus {
                 resource_changes: BTreeMap::from([(text("update"), 1)]),
             }),
             seen_at: TIME,
+        }),
+        outputs: Some(WrittenOutputs {
+            run: text("id"),
+            version: LARGE,
+            declared: text("v1:digest"),
+            secret_keys: Some(0),
+            config_map_keys: Some(u32::MAX),
+            written_at: TIME,
         }),
         history: vec![HistoryEntry {
             request_number: 1,

@@ -4,6 +4,7 @@ mod create;
 mod drift_run;
 mod failure_log;
 mod journal;
+mod outputs;
 mod recover;
 
 use std::{sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use super::{
     gather::{Means, resource},
     mirror::View,
     outcome::Outcome,
+    outputs::Report,
     plan::{Conclusion, Inputs, Plan, due_in},
     reason::Reason,
 };
@@ -48,7 +50,6 @@ pub async fn act(
     let Means { connection, permit } = means;
     let (deployment, outcome) = match (plan, connection) {
         (Plan::Idle, _) => (deployment, Outcome::Nothing),
-        (Plan::Hold, _) => (deployment, Outcome::Held),
         (Plan::Adopt(adoption), _) => (deployment, Outcome::Adopted(adoption)),
         (Plan::Wait(words), _) => (deployment, Outcome::Waiting(words)),
         (Plan::Refuse(words), _) => (deployment, Outcome::Refused(words)),
@@ -58,6 +59,16 @@ pub async fn act(
         (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::CreatePending(remaining)),
         (Plan::Withdraw, _) => withdraw(deployment, context).await?,
         (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
+        (Plan::AwaitOutputs(words), _) => {
+            (deployment, Outcome::Outputs(Report::Failed(words), Retry::After(context.timings.resync)))
+        }
+        (Plan::WriteOutputs(run), Some(connection)) => match &inputs.outputs {
+            Some(declared) => {
+                let outcome = outputs::write(&run, &declared.spec, &deployment, &connection, context, now).await?;
+                (deployment, outcome)
+            }
+            None => (deployment, Outcome::Nothing),
+        },
         (Plan::Release, _) => release(deployment, context).await?,
         (Plan::Create(start), Some(connection)) => match permit {
             Some(mut permit) => {
@@ -76,9 +87,11 @@ pub async fn act(
             cancel(reason, only_queued, &this, deployment, &connection, context, now).await?
         }
         // Plans that call the service come out of reads that had the means to.
-        (Plan::Create(_) | Plan::Recover(_) | Plan::AdoptNamed(..) | Plan::Cancel { .. }, None) => {
-            (deployment, Outcome::Held)
-        }
+        (Plan::Hold, _)
+        | (
+            Plan::Create(_) | Plan::Recover(_) | Plan::AdoptNamed(..) | Plan::Cancel { .. } | Plan::WriteOutputs(_),
+            None,
+        ) => (deployment, Outcome::Held),
     };
     if let Outcome::Failed(Consequence { class: Class::Unauthorized, .. }) = &outcome {
         report_rejection(&this, context);
@@ -337,7 +350,8 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
             let due = deployment.status.as_ref().and_then(|status| due_in(inputs, status));
             Action::requeue(due.map_or(context.timings.resync, |due| due.min(context.timings.resync)))
         }
-        Outcome::Nothing | Outcome::Released => {
+        Outcome::Outputs(Report::Failed(_), retry) => context.retry(&uid, *retry),
+        Outcome::Nothing | Outcome::Released | Outcome::Outputs(Report::Written(..), _) => {
             context.memory.succeeded(&uid);
             Action::await_change()
         }

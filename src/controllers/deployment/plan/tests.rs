@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::api::{
     Time,
-    deployment::{Cancel, Job, Refusal, Step},
+    deployment::{Cancel, Job, OutputsSpec, Refusal, Step},
 };
 
 /// The digest of a request, as status keeps it.
@@ -91,6 +91,7 @@ pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
         road: Road::NotRead,
         sighting: Sighting::None,
         cancel_sent: false,
+        outputs: None,
     }
 }
 
@@ -148,6 +149,8 @@ fn word(plan: &Plan) -> String {
         Plan::Cancel { reason, only_queued } => {
             format!("cancel {}: {reason:?}", if *only_queued { "if queued" } else { "anyway" })
         }
+        Plan::WriteOutputs(run) => format!("write outputs of {}", run.version),
+        Plan::AwaitOutputs(words) => format!("await outputs: {}", words.reason),
         Plan::Release => "release".into(),
     }
 }
@@ -178,6 +181,43 @@ fn nothing_new_starts_while_suspended(#[case] suspend: bool, #[case] suspended: 
     assert_eq!(word(&plan(&inputs, &DeploymentStatus::default())), "wait: Suspended");
     assert_eq!(word(&plan(&inputs, &with_run(Some(Phase::Succeeded), false))), "wait: Suspended");
     assert_eq!(word(&plan(&inputs, &with_run(None, false))), "follow blindly", "what is under way goes on");
+}
+
+/// Outputs are read once everything else is done, and what stands in their way stands in nothing else's.
+#[rstest]
+#[case::after_an_update(Some(Phase::Succeeded), "write outputs of 1")]
+#[case::not_after_a_failure(Some(Phase::Failed), "idle")]
+#[case::not_during_a_run(None, "follow blindly")]
+fn outputs_are_written_after_a_run_that_succeeded(#[case] result: Option<Phase>, #[case] expected: &str) {
+    let spec: OutputsSpec = serde_json::from_value(json!({"secret": {"name": "s"}})).unwrap();
+    let declared = |is_gone| Some(Declared { spec: spec.clone(), is_gone });
+    let status = with_run(result, false);
+    let inputs = Inputs { outputs: declared(false), ..inputs(1) };
+    assert_eq!(word(&plan(&inputs, &status)), expected);
+    let newer = Inputs { request: digest_of(2), road: open_road(2), ..inputs.clone() };
+    assert!(!word(&plan(&newer, &status)).starts_with("write"), "another request goes first");
+    if result != Some(Phase::Succeeded) {
+        return;
+    }
+    assert_eq!(word(&plan(&Inputs { suspend: true, suspended: true, ..inputs.clone() }, &status)), expected);
+    assert_eq!(word(&plan(&Inputs { reach: Reach::NotYet, ..inputs.clone() }, &status)), "hold");
+    let blocked = Inputs { reach: Reach::Blocked(words()), ..inputs.clone() };
+    assert_eq!(word(&plan(&blocked, &status)), "await outputs: Why");
+    let deleted = Inputs { deletion: Some(RunDeletionPolicy::Orphan), ..inputs.clone() };
+    assert_eq!(word(&plan(&deleted, &status)), "release");
+
+    let run = status.run.as_ref().unwrap();
+    let written = json!({
+        "run": run.id, "version": run.version, "declared": digest::plain(&json!(spec)),
+        "writtenAt": Time::from_seconds(1),
+    });
+    let status = DeploymentStatus { outputs: serde_json::from_value(written).unwrap(), ..status };
+    assert_eq!(word(&plan(&inputs, &status)), "idle");
+    assert_eq!(
+        word(&plan(&Inputs { outputs: declared(true), ..inputs }, &status)),
+        expected,
+        "one that is gone comes back"
+    );
 }
 
 #[test]

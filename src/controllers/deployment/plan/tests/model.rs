@@ -462,6 +462,7 @@ impl World {
                 return Task::Cancel { nonce: self.followed().unwrap().nonce, reason, only_queued, journaled };
             }
             Plan::Release => return Task::Release,
+            Plan::WriteOutputs(_) | Plan::AwaitOutputs(_) => panic!("no outputs are declared here"),
             Plan::Idle => Outcome::Nothing,
             Plan::Hold => Outcome::Held,
             Plan::Wait(words) => Outcome::Waiting(words),
