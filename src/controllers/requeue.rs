@@ -33,7 +33,8 @@ const UNTIL_SOMEBODY_ACTS: Duration = Duration::from_secs(300);
 /// Reads the table. `remedy` tells a person what to do where only a person can help.
 #[must_use]
 pub fn consequence(error: &Error, remedy: &str) -> Consequence {
-    let told = |reason: &str| Words { reason: reason.to_owned(), message: format!("{}. {remedy}", error.summary()) };
+    let sentence = || error.summary().trim_end_matches('.').to_owned();
+    let told = |reason: &str| Words { reason: reason.to_owned(), message: format!("{}. {remedy}", sentence()) };
     let trouble =
         |reason: &str| Words { reason: reason.to_owned(), message: format!("{}; it is tried again", error.summary()) };
     let class = error.class();

@@ -307,8 +307,14 @@ async fn what_keeps_schedules_from_being_read_keeps_nothing_else_back() {
 async fn a_resource_that_takes_over_has_schedules_of_its_own() {
     let world = connected("renamed").await;
     let spec = spec(&json!([{"name": "nightly", "deployment": {"cron": "0 3 * * *", "operation": "update"}}]));
-    world.put_settings(spec.clone()).await;
+    let made = world.put_settings(spec.clone()).await.metadata.creation_timestamp.unwrap().0.as_second();
     let old = scheduled(&world, &["nightly"]).await;
+    // Which of two is older is told by their creation timestamps, which have seconds only.
+    eventually(SOON, "the second is over", async || {
+        let now = jiff::Timestamp::now().as_second();
+        if now > made { Ok(()) } else { Err(now) }
+    })
+    .await;
     world.put::<StackDeploymentSettings>(settings_manifest("renamed", &spec)).await;
     world.settings("renamed", "Conflict").await;
     world.delete::<StackDeploymentSettings>("web").await;

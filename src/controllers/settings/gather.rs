@@ -142,7 +142,7 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
             remote: remote.document,
             version: remote.version,
             paused: remote.paused,
-            schedules: remote.schedules.map(|remote| schedules_seen(remote, denied, settings, context)),
+            schedules: remote.schedules.map(|remote| schedules_seen(remote, denied, &rivals, settings, context)),
             drift: remote.drift,
         })),
         Err(error) => View::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
@@ -353,12 +353,21 @@ async fn denied(
 fn schedules_seen(
     remote: Result<Vec<Schedule>, pulumi::Error>,
     denied: BTreeMap<String, String>,
+    rivals: &[Arc<StackDeploymentSettings>],
     settings: &StackDeploymentSettings,
     context: &Context,
 ) -> Seen {
     const REMEDY: &str = "Let the organization's token see the stack's schedules, or take them out.";
     let unreadable = remote.as_ref().err().map(|error| consequence(error, REMEDY));
-    Seen { remote: remote.unwrap_or_default(), unreadable, denied, ripe: ripe(settings, context) }
+    let ids = |rival: &Arc<StackDeploymentSettings>| {
+        let name = format!("{}/{}", rival.namespace().unwrap_or_default(), rival.name_any());
+        known_schedules(rival)
+            .iter()
+            .filter_map(move |entry| Some((entry.id.clone()?, name.clone())))
+            .collect::<Vec<_>>()
+    };
+    let rivals = rivals.iter().flat_map(ids).collect();
+    Seen { remote: remote.unwrap_or_default(), unreadable, rivals, denied, ripe: ripe(settings, context) }
 }
 
 /// The schedules whose creation is certain not to arrive any more if it has not by now.

@@ -36,6 +36,8 @@ pub struct Seen {
     pub remote: Vec<wire::Schedule>,
     /// Why they could not be read, when they could not: then nothing is known of any.
     pub unreadable: Option<Consequence>,
+    /// Ids of those that another resource for this stack made, and its name.
+    pub rivals: BTreeMap<String, String>,
     /// The declared ones that the Organization does not allow, and why.
     pub denied: BTreeMap<String, String>,
     /// Names of those whose creation is certain not to arrive any more if it has not by now.
@@ -62,6 +64,20 @@ pub struct Step {
     pub change: Change,
     /// When it undoes a change that was made elsewhere: all recent corrections, with this one.
     pub corrects: Option<Vec<Time>>,
+}
+
+impl Step {
+    /// The reason of the event that tells of it. Events of one reason are counted, so each sort of change has its own.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match &self.change {
+            Change::Create(..) => "SchedulesCreated",
+            Change::Update(..) => "SchedulesUpdated",
+            Change::Delete(_) => "SchedulesRemoved",
+            Change::Pause(_, true) => "SchedulesPaused",
+            Change::Pause(_, false) => "SchedulesResumed",
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -355,6 +371,12 @@ impl Decision<'_> {
             refresh(&mut self.entry, twin);
             self.entry.foreign_id = Some(twin.id.clone());
             (self.entry.id, self.entry.definition, self.entry.remote) = (None, None, None);
+            // It goes with that resource, which wakes this one: then it is made anew.
+            if let Some(rival) = self.seen.rivals.get(&twin.id) {
+                let message =
+                    format!("StackDeploymentSettings {rival}, for the same stack, made an equal one; delete it");
+                complain(&mut self.entry, Words::new(Reason::Conflict, message));
+            }
             return;
         }
         let Ok(corrects) = self.correction(vanished && was_made) else { return };

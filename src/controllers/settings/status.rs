@@ -1,5 +1,7 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
+use std::collections::BTreeMap;
+
 use super::{
     outcome::Outcome,
     plan::{Convergence, Inputs},
@@ -138,12 +140,15 @@ fn schedule_events(
     outcome: &Outcome,
 ) -> Vec<Happening> {
     let Outcome::Converged { schedules, .. } = outcome else { return vec![] };
-    let changed: Vec<String> = schedules.iter().flat_map(|done| done.changes.clone()).collect();
-    let pushed = (!changed.is_empty()).then(|| Happening {
+    let mut changed: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for step in schedules.iter().flat_map(|done| &done.changes) {
+        changed.entry(step.reason()).or_default().push(step.to_string());
+    }
+    let pushed = changed.into_iter().map(|(reason, notes)| Happening {
         warning: false,
-        reason: "SchedulesChanged",
+        reason,
         action: "Push",
-        note: changed.join(", "),
+        note: notes.join(", "),
     });
     let told = |status: &StackDeploymentSettingsStatus, type_| find(&status.conditions, type_).cloned();
     let turned = |type_, to| {
@@ -161,7 +166,7 @@ fn schedule_events(
         action: "Observe",
         note: condition.message,
     });
-    pushed.into_iter().chain(failed).chain(drifted).collect()
+    pushed.chain(failed).chain(drifted).collect()
 }
 
 fn settings_events(

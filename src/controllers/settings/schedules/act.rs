@@ -25,8 +25,8 @@ const CALLS_PER_STEP: u32 = 2;
 pub struct Done {
     /// What is known of each schedule.
     pub entries: Vec<ScheduleStatus>,
-    /// What was done, in words.
-    pub changes: Vec<String>,
+    /// What was done.
+    pub changes: Vec<Step>,
     /// What went wrong and is tried again; a refusal is not.
     pub failed: Option<Consequence>,
 }
@@ -44,7 +44,7 @@ pub async fn act(agenda: &Agenda, means: &mut Means, until: Instant) -> Done {
         steps.next();
         let Err(error) = carry_out(step, &mut done.entries, means).await else {
             info!(stack = %means.stack, "{step}");
-            done.changes.push(step.to_string());
+            done.changes.push(step.clone());
             continue;
         };
         let consequence = consequence(&error, REMEDY);

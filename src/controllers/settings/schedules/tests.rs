@@ -19,7 +19,7 @@ fn remote(value: Value) -> wire::Schedule {
 }
 
 fn seen(remote: Vec<wire::Schedule>) -> Seen {
-    Seen { remote, unreadable: None, denied: BTreeMap::new(), ripe: BTreeSet::new() }
+    Seen { remote, unreadable: None, rivals: BTreeMap::new(), denied: BTreeMap::new(), ripe: BTreeSet::new() }
 }
 
 /// A schedule as the service answers it after it was asked for.
@@ -180,6 +180,19 @@ fn an_equal_schedule_of_somebody_else_serves_and_is_left_alone() {
     world.settle(&changed);
     assert_eq!(world.remote[0], before[0]);
     assert!(world.entries[0].id.is_some());
+}
+
+#[test]
+fn one_that_another_resource_of_the_stack_made_is_waited_out() {
+    let declared = &declared(three())[..1];
+    let theirs = made("theirs", &Definition::of_declared(&declared[0]).request());
+    let rivals = BTreeMap::from([("theirs".to_owned(), "platform/old".to_owned())]);
+    let agenda = plan(declared, &[], &Seen { rivals, ..seen(vec![remote(theirs)]) }, NOW);
+    assert_eq!((agenda.steps.len(), agenda.entries[0].reason.as_deref()), (0, Some("Conflict")));
+    assert!(!are_settled(declared, &agenda.entries, &BTreeMap::new()), "it is looked at whenever something happens");
+    assert!(!are_unfinished(declared, &agenda.entries));
+    let freed = plan(declared, &agenda.entries, &seen(vec![]), NOW);
+    assert_eq!(freed.steps.len(), 1);
 }
 
 #[rstest]
