@@ -96,8 +96,9 @@ pub struct DeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(at_least_a_second()).message("queueTimeout must be at least 1s; leave it out for a run that may wait as long as it needs"))]
     pub queue_timeout: Option<Duration>,
-    /// Whether and when a run that failed by itself is tried again: never one that was canceled, timed out or was
-    /// skipped. It is decided when the run fails; a later change can only take it back. Default: it is not.
+    /// Whether and when a run that failed by itself is tried again: never one that was canceled from here, timed out or was
+    /// skipped. One that somebody cancels in the Pulumi console looks like a failure and is tried again, unless `suspend`
+    /// holds. It is decided when the run fails; a later change can only take it back. Default: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
     /// What happens to a run that is under way when this resource is deleted. `Orphan`: it goes on by itself.

@@ -400,7 +400,10 @@ fn deadline(inputs: &Inputs, run: &Run) -> Option<(CancelReason, Duration)> {
         }
         Stage::Succeeded | Stage::Failed | Stage::Skipped => return None,
     };
-    Some((reason, limit?.saturating_sub(inputs.service_now.since(since?))))
+    let remaining = limit?.saturating_sub(inputs.service_now.since(since?));
+    // What was running when it was last seen may have ended by itself since: it is looked at before it is canceled.
+    let is_blind = reason == CancelReason::Timeout && view.is_none();
+    (!(is_blind && remaining.is_zero())).then_some((reason, remaining))
 }
 
 /// When the run that is followed runs out of time, if nothing else happens before.
@@ -440,7 +443,8 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
             .flatten();
         let looked_for_drift = view.is_some() && drift::is_about(run.operation, result);
         // One that is gone may have been canceled by somebody.
-        let retry = view.as_ref().filter(|_| result == Phase::Failed).and_then(|_| retry(inputs, run));
+        let goes_on = result == Phase::Failed && inputs.deletion.is_none();
+        let retry = view.as_ref().filter(|_| goes_on).and_then(|_| retry(inputs, run));
         Plan::Conclude(Box::new(Conclusion { result, view, failed_step, looked_for_drift, retry }))
     };
     let cancel = run.cancel.as_ref().map(|cancel| cancel.reason);

@@ -420,6 +420,9 @@ fn time_runs_on_across_a_restart() {
     status.run.as_mut().unwrap().started_at = Some(at(2));
     assert_eq!(word(&plan(&inputs, &status)), "follow blindly");
     assert_eq!(due_in(&inputs, &status), Some(Duration::from_secs(1)));
+    let late = Inputs { service_now: at(500), ..inputs };
+    assert_eq!(word(&plan(&late, &status)), "follow blindly", "it may have ended by itself since it was last seen");
+    assert_eq!(due_in(&late, &status), None);
 }
 
 /// A time-out that was journaled by a process that is gone: it is sent again, whatever the policy says by now, and one
