@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::dispatch::{self, Reply};
@@ -55,6 +56,7 @@ pub(crate) async fn run(
     let router = router(&shared);
     let close_all = watch::Sender::new(());
     let mut listener = Some(listener);
+    let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             command = commands.recv() => match command {
@@ -62,6 +64,8 @@ pub(crate) async fn run(
                 Some(Command::StopListening(done)) => {
                     listener = None;
                     close_all.send_replace(());
+                    // Nothing arrives any more when this is answered, not even over a connection that was open.
+                    while connections.join_next().await.is_some() {}
                     // Nobody waits for it any more: fine.
                     let _ = done.send(());
                 }
@@ -73,9 +77,10 @@ pub(crate) async fn run(
                     let _ = done.send(result);
                 }
             },
+            Some(_) = connections.join_next() => {}
             accepted = accept(listener.as_ref()) => match accepted {
                 Ok(stream) => {
-                    tokio::spawn(serve_connection(stream, router.clone(), close_all.subscribe()));
+                    connections.spawn(serve_connection(stream, router.clone(), close_all.subscribe()));
                 }
                 // Out of file descriptors, mostly: others may be closed soon.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
