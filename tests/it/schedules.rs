@@ -60,6 +60,14 @@ fn condition(status: &StackDeploymentSettingsStatus, type_: &str) -> Option<Cond
     find(&status.conditions, type_).cloned()
 }
 
+/// A schedule that somebody else makes, on a stack that has settings.
+fn theirs(world: &World, cron: &str, operation: &str) -> Value {
+    let stack = world.stack("web/prod");
+    world.simulator.patch_settings(&stack, &json!({"sourceContext": {"git": {"repoDir": "infra"}}})).unwrap();
+    let body = json!({"scheduleCron": cron, "request": {"operation": operation, "inheritSettings": true}});
+    world.simulator.create_schedule(&stack, &body).unwrap()
+}
+
 async fn look_now(world: &World, token: &str) {
     let patch = json!({"metadata": {"annotations": {REQUESTED_AT: token}}});
     world.merge::<StackDeploymentSettings>("web", patch).await;
@@ -69,15 +77,7 @@ async fn look_now(world: &World, token: &str) {
 #[tokio::test]
 async fn what_is_declared_is_there_and_what_others_made_stays() {
     let world = connected("schedules").await;
-    let stack = world.stack("web/prod");
-    world.simulator.patch_settings(&stack, &json!({"sourceContext": {"git": {"repoDir": "infra"}}})).unwrap();
-    let theirs = world
-        .simulator
-        .create_schedule(
-            &stack,
-            &json!({"scheduleCron": "7 7 * * *", "request": {"operation": "refresh", "inheritSettings": true}}),
-        )
-        .unwrap();
+    let theirs = theirs(&world, "7 7 * * *", "refresh");
     world
         .put_settings(spec(&json!([
             {"name": "nightly", "deployment": {"cron": "0 3 * * *", "operation": "update"}},
@@ -144,15 +144,7 @@ async fn a_change_made_elsewhere_is_corrected() {
 #[tokio::test]
 async fn an_equal_schedule_of_somebody_else_serves() {
     let world = connected("twin").await;
-    let stack = world.stack("web/prod");
-    world.simulator.patch_settings(&stack, &json!({"sourceContext": {"git": {"repoDir": "infra"}}})).unwrap();
-    let theirs = world
-        .simulator
-        .create_schedule(
-            &stack,
-            &json!({"scheduleCron": "0 3 * * *", "request": {"operation": "update", "inheritSettings": true}}),
-        )
-        .unwrap();
+    let theirs = theirs(&world, "0 3 * * *", "update");
     world
         .put_settings(spec(&json!([{"name": "nightly", "deployment": {"cron": "0 3 * * *", "operation": "update"}}])))
         .await;

@@ -212,9 +212,7 @@ pub fn next(
         | Outcome::Converged { schedules: Some(Done { failed: Some(consequence), .. }), .. } => {
             context.failed(&uid, consequence)
         }
-        Outcome::Converged { schedules: Some(Done { entries, .. }), .. }
-            if entries.iter().any(|entry| entry.intent.is_some()) =>
-        {
+        Outcome::Converged { schedules: Some(Done { entries, .. }), .. } if schedules::await_an_answer(entries) => {
             context.retry(&uid, Retry::Backoff)
         }
         Outcome::Converged { schedules: Some(Done { entries, .. }), .. }

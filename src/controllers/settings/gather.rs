@@ -37,6 +37,7 @@ use crate::{
     },
     pulumi::{self, Admission, CallClass, Permit, StackId, wire::Schedule},
 };
+
 /// Settings, perhaps the stack, a push, the pause read and set.
 const CALLS: u32 = 5;
 
@@ -97,7 +98,7 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
         return Ok((inputs, None));
     }
     let denied = match organization.as_deref() {
-        Some(organization) if !deleting => denied(settings, context, organization).await?,
+        Some(organization) if !deleting => denied(settings, context, organization, role_id.as_deref()).await?,
         _ => BTreeMap::new(),
     };
     let due = Due::of(settings, context, &inputs, &values, &denied);
@@ -311,37 +312,28 @@ async fn judged<const N: usize>(
     context.judge_each(organization, &namespace, (&stack.project, &stack.name), uses).await
 }
 
-/// The declared schedules whose operations the Organization does not allow, and why.
+/// The declared schedules whose operations the Organization does not allow, and why. `role_id` is the role that it forces
+/// on the stack's settings.
 async fn denied(
     settings: &StackDeploymentSettings,
     context: &Context,
     organization: &Organization,
+    role_id: Option<&str>,
 ) -> Result<BTreeMap<String, String>, Error> {
     use Operation::{Destroy, DetectDrift, Preview, Refresh, RemediateDrift, Update};
     if settings.spec.schedules.is_empty() {
         return Ok(BTreeMap::new());
     }
     let uses = [Update, Preview, Destroy, Refresh, DetectDrift, RemediateDrift];
-    let [of_settings, verdicts @ ..]: [Verdict; 7] = judged(
-        context,
-        organization,
-        settings,
-        [None, Some(Update), Some(Preview), Some(Destroy), Some(Refresh), Some(DetectDrift), Some(RemediateDrift)],
-    )
-    .await?;
-    let why = |operation: &Operation| match (
-        uses.iter().zip(&verdicts).find(|(known, _)| *known == operation)?.1,
-        &of_settings,
-    ) {
-        (Verdict::Denied(why), _) => Some(why.clone()),
+    let verdicts = judged(context, organization, settings, uses.map(Some)).await?;
+    let why = |operation: &Operation| match uses.iter().zip(&verdicts).find(|(known, _)| *known == operation)?.1 {
+        Verdict::Denied(why) => Some(why.clone()),
         // A schedule runs with the role in the stack's settings; a rule may not be got around by it.
-        (Verdict::Allowed { role_id }, Verdict::Allowed { role_id: of_settings }) if role_id != of_settings => {
-            Some(format!(
-                "the Organization forces another role on the operation {operation} than on the stack's settings, \
-                 and a schedule runs with that of the settings; run it as a Deployment"
-            ))
-        }
-        (Verdict::Allowed { .. }, _) => None,
+        Verdict::Allowed { role_id: forced } if forced.as_deref() != role_id => Some(format!(
+            "the Organization forces another role on the operation {operation} than on the stack's settings, \
+             and a schedule runs with that of the settings; run it as a Deployment"
+        )),
+        Verdict::Allowed { .. } => None,
     };
     let denied = settings.spec.schedules.iter().filter_map(|schedule| {
         let why = schedules::operations(schedule).iter().find_map(why)?;

@@ -370,7 +370,7 @@ fn clear(inputs: &Inputs, read: &Read, status: &StackDeploymentSettingsStatus, k
     if let (Some(unreadable), true) = (&agenda.unreadable, schedules::leave_anything(&agenda.entries)) {
         return Plan::Report(unreadable.clone());
     }
-    if agenda.awaits_an_answer() {
+    if schedules::await_an_answer(&agenda.entries) {
         return Plan::Wait(Words::new(
             Reason::Finalizing,
             "the answer to the creation of a schedule was lost; it is looked for until it is certain not to come",

@@ -70,26 +70,23 @@ impl Step {
     /// The reason of the event that tells of it. Events of one reason are counted, so each sort of change has its own.
     #[must_use]
     pub fn reason(&self) -> &'static str {
+        self.words().0
+    }
+
+    fn words(&self) -> (&'static str, &'static str) {
         match &self.change {
-            Change::Create(..) => "SchedulesCreated",
-            Change::Update(..) => "SchedulesUpdated",
-            Change::Delete(_) => "SchedulesRemoved",
-            Change::Pause(_, true) => "SchedulesPaused",
-            Change::Pause(_, false) => "SchedulesResumed",
+            Change::Create(..) => ("SchedulesCreated", "created"),
+            Change::Update(..) => ("SchedulesUpdated", "updated"),
+            Change::Delete(_) => ("SchedulesRemoved", "removed"),
+            Change::Pause(_, true) => ("SchedulesPaused", "paused"),
+            Change::Pause(_, false) => ("SchedulesResumed", "resumed"),
         }
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let done = match &self.change {
-            Change::Create(..) => "created",
-            Change::Update(..) => "updated",
-            Change::Delete(_) => "removed",
-            Change::Pause(_, true) => "paused",
-            Change::Pause(_, false) => "resumed",
-        };
-        write!(f, "schedule {} was {done}", self.name)
+        write!(f, "schedule {} was {}", self.name, self.words().1)
     }
 }
 
@@ -116,18 +113,12 @@ impl Agenda {
         });
         adopts || self.steps.iter().any(|step| matches!(step.change, Change::Create(..)))
     }
+}
 
-    /// Whether the outcome of a creation is still to be found out.
-    #[must_use]
-    pub fn awaits_an_answer(&self) -> bool {
-        let created: BTreeSet<&str> = self
-            .steps
-            .iter()
-            .filter(|step| matches!(step.change, Change::Create(..)))
-            .map(|step| step.name.as_str())
-            .collect();
-        self.entries.iter().any(|entry| entry.intent.is_some() && !created.contains(entry.name.as_str()))
-    }
+/// Whether the outcome of a creation is still to be found out.
+#[must_use]
+pub fn await_an_answer(entries: &[ScheduleStatus]) -> bool {
+    entries.iter().any(|entry| entry.intent.is_some())
 }
 
 /// The operations that a schedule runs, for the Organization's rules.
@@ -175,7 +166,7 @@ pub fn are_settled(declared: &[Schedule], entries: &[ScheduleStatus], denied: &B
     let entry_of = |schedule: &Schedule| entries.iter().find(|entry| entry.name == schedule.name);
     let is_declared = |entry: &ScheduleStatus| declared.iter().any(|schedule| schedule.name == entry.name);
     declared.iter().all(|schedule| entry_of(schedule).is_some_and(|entry| is_settled(schedule, entry)))
-        && entries.iter().all(|entry| entry.intent.is_none())
+        && !await_an_answer(entries)
         // What could not be removed waits for the next comparison.
         && entries.iter().all(|entry| is_declared(entry) || entry.reason.is_some())
 }
