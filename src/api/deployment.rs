@@ -411,6 +411,10 @@ pub enum Purpose {
     /// The operation that was asked for.
     #[default]
     Main,
+    /// What an update would do, for a person to approve it.
+    Preview,
+    /// The end of the stack's resources, because the Deployment is deleted.
+    Destroy,
 }
 
 /// The stack that a run belongs to, resolved when it was created. Later changes of references do not move it.

@@ -1,7 +1,7 @@
 //! Pure: the overrides and the values they refer to → the body of the request that creates a run.
 
 use crate::{
-    api::{DeploymentSpec, names::NONCE_VARIABLE_PREFIX},
+    api::{DeploymentSpec, deployment::Operation, names::NONCE_VARIABLE_PREFIX},
     controllers::{
         document::{Values, wire},
         one_of::{spell_out, unset_empty},
@@ -9,16 +9,16 @@ use crate::{
     pulumi::Node,
 };
 
-/// The body, without the nonce. `role_id` is the role that the organization forces on this namespace.
+/// The body of a run of `operation`, without the nonce. `role_id` is the role that the organization forces on this namespace.
 #[must_use]
-pub fn body(spec: &DeploymentSpec, values: &Values, role_id: Option<&str>) -> Node {
+pub fn body(spec: &DeploymentSpec, operation: Operation, values: &Values, role_id: Option<&str>) -> Node {
     let mut body = spec.settings.as_ref().map_or_else(Node::object, |settings| wire(settings, values));
     if spec.inherit_settings {
         spell_out(&mut body);
     } else {
         unset_empty(&mut body);
     }
-    body.insert(&["operation"], spec.operation.as_str());
+    body.insert(&["operation"], operation.as_str());
     body.insert(&["inheritSettings"], spec.inherit_settings);
     if let Some(role_id) = role_id {
         body.insert(&["operationContext", "role"], Node::from_iter([("id", role_id)]));
@@ -53,7 +53,7 @@ mod tests {
             "settings": {"operationContext": {"environmentVariables": [{"name": "RELEASE", "value": "42"}], "role": {"id": "mine", "name": "admin"}}},
         }))
         .unwrap();
-        let mut body = body(&spec, &Values::new(), Some("forced"));
+        let mut body = body(&spec, spec.operation, &Values::new(), Some("forced"));
         mark(&mut body, "00ff");
         assert_eq!(
             without_secrets(&body),

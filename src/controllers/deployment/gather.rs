@@ -18,7 +18,7 @@ use crate::{
     api::{
         Deployment, DeploymentStatus, Duration, Organization, StackDeploymentSettings, Time,
         condition::{find, is_ready, types},
-        deployment::{Run, Target},
+        deployment::{Purpose, Run, Target},
         names::{REQUESTED_AT, RESOLVE_CREATE},
         reference::StackRef,
         settings::SourceKind,
@@ -361,7 +361,8 @@ async fn road(
         Admission::Granted(permit) => means.permit = Some(permit),
     }
     means.connection = Some(connection);
-    let body = desired::body(&deployment.spec, &found.values, role.as_deref());
+    let (purpose, operation) = (Purpose::Main, deployment.spec.operation);
+    let body = desired::body(&deployment.spec, operation, &found.values, role.as_deref());
     let digest = context.key.digest(&json!({
         "request": inputs.request,
         "target": target,
@@ -369,7 +370,7 @@ async fn road(
         "settings": settings_digest,
         "requestedAt": inputs.requested_at,
     }));
-    Ok(Road::Open(Box::new(Start { target, body, digest })))
+    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, digest })))
 }
 
 fn stack(deployment: &Deployment, context: &Context) -> Option<StackRef> {

@@ -12,7 +12,8 @@ use crate::{
     api::{
         DeploymentStatus, Time,
         deployment::{
-            CancelReason, HandledRequest, Intent, Phase, Retry, RetryPolicy, Run, RunDeletionPolicy, Supersede, Target,
+            CancelReason, HandledRequest, Intent, Operation, Phase, Purpose, Retry, RetryPolicy, Run,
+            RunDeletionPolicy, Supersede, Target,
         },
     },
     controllers::{conditions::Words, digest, requeue::grown},
@@ -122,6 +123,10 @@ pub enum Road {
 /// Everything that a run needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Start {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The operation, which follows from the purpose.
+    pub operation: Operation,
     /// The stack.
     pub target: Target,
     /// The body of the request that creates the run, without its nonce.
@@ -253,12 +258,14 @@ pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
     nothing_is_open && is_due && inputs.deletion.is_none() && !inputs.suspend && !inputs.suspended
 }
 
-/// Which request the next run is for, and which attempt at it.
+/// Which request the next run for a purpose is for, and which attempt at it.
 #[must_use]
-pub fn identity(request: &str, status: &DeploymentStatus) -> (HandledRequest, u32) {
+pub fn identity(request: &str, purpose: Purpose, status: &DeploymentStatus) -> (HandledRequest, u32) {
     match &status.request {
         Some(handled) if handled.digest == request => {
-            (handled.clone(), status.retry.as_ref().map_or(1, |retry| retry.attempt))
+            let is_another_attempt = status.run.as_ref().is_none_or(|run| run.purpose == purpose);
+            let retry = status.retry.as_ref().filter(|_| is_another_attempt);
+            (handled.clone(), retry.map_or(1, |retry| retry.attempt))
         }
         handled => {
             let number = handled.as_ref().map_or(1, |handled| handled.number + 1);

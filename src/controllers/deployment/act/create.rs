@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{
         Deployment, DeploymentStatus, Time,
-        deployment::{Intent, Purpose, Refusal},
+        deployment::{Intent, Refusal},
     },
     controllers::{
         Context, Error,
@@ -40,19 +40,19 @@ pub async fn create(
     context: &Context,
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
-    let Start { target, mut body, digest } = start;
+    let Start { purpose, operation, target, mut body, digest } = start;
     let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
     let stack = connection.stack(&target.project, &target.stack);
     let stack_key = format!("{} {target}", target.backend_url);
     let (request, attempt) =
-        identity(&inputs.request, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
+        identity(&inputs.request, purpose, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
     let secrets = secrets::fingerprint(&deployment, &target, context);
     let intent = Intent {
         nonce: hex(&rand::random::<[u8; 16]>()),
         request,
-        purpose: Purpose::Main,
+        purpose,
         attempt,
-        operation: deployment.spec.operation,
+        operation,
         target,
         holder: context.holder.clone(),
         time: now,

@@ -100,7 +100,13 @@ fn words() -> Words {
 }
 
 pub(in crate::controllers::deployment) fn open_road(request: u8) -> Road {
-    Road::Open(Box::new(Start { target: target(), body: Node::object(), digest: format!("start {request}") }))
+    Road::Open(Box::new(Start {
+        purpose: Purpose::Main,
+        operation: Operation::Update,
+        target: target(),
+        body: Node::object(),
+        digest: format!("start {request}"),
+    }))
 }
 
 fn seen(stage: Stage) -> Sighting {
@@ -511,9 +517,9 @@ fn policy_takes_an_attempt_back(#[case] retry: Option<RetryPolicy>) {
 
 #[test]
 fn each_run_has_an_identity_of_its_own() {
-    assert_eq!(identity("v1:1", &DeploymentStatus::default()), (handled(1), 1));
-    assert_eq!(identity("v1:1", &with_retry()), (handled(1), 2));
-    assert_eq!(identity("v1:2", &with_retry()), (handled(2), 1));
+    assert_eq!(identity("v1:1", Purpose::Main, &DeploymentStatus::default()), (handled(1), 1));
+    assert_eq!(identity("v1:1", Purpose::Main, &with_retry()), (handled(1), 2));
+    assert_eq!(identity("v1:2", Purpose::Main, &with_retry()), (handled(2), 1));
 }
 
 /// (policy, sighting, cancel sent by this process) → plan; then under the brake; then with the service out of reach.
@@ -774,7 +780,7 @@ proptest! {
 
         if let Plan::Create(start) = &plan {
             prop_assert!(status.intent.is_none() && it.active().is_none() && (it.is_new() || it.is_owed()));
-            let (request, attempt) = identity(&inputs.request, &status);
+            let (request, attempt) = identity(&inputs.request, Purpose::Main, &status);
             prop_assert!(request.digest == inputs.request && (attempt > 1) != it.is_new());
             prop_assert!(!inputs.suspend && inputs.deletion.is_none());
             prop_assert!(status.refusal.as_ref().is_none_or(|refusal| refusal.digest != start.digest));

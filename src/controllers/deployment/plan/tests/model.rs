@@ -606,7 +606,7 @@ impl By<'_> {
         let journal = |world: &World| {
             self.write(world, |world| {
                 // What is read is the latest, so this is what was asked for when it was decided.
-                let (request, attempt) = identity(&digest_of(world.asked), &world.status);
+                let (request, attempt) = identity(&digest_of(world.asked), Purpose::Main, &world.status);
                 world.drawn.push((world.asked, attempt));
                 let intent = Intent { request, attempt, ..intent(&name(nonce), world.asked) };
                 world.status.change(|status| {
