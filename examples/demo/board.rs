@@ -127,7 +127,7 @@ impl Run {
             step: status.step.clone(),
             steps: (!steps.is_empty())
                 .then(|| (steps.iter().filter(|step| step.status == "succeeded").count(), steps.len())),
-            attempts: status.history.len() + usize::from(run.is_some()),
+            attempts: status.history.iter().filter(|entry| entry.id.is_some()).count() + usize::from(run.is_some()),
             version: run.map(|run| run.version),
             seconds: run.and_then(|run| run.finished_at.zip(run.started_at)).map(seconds),
             failure: run.and_then(|run| run.failure.clone()),

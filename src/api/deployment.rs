@@ -52,7 +52,11 @@ use super::{Condition, Duration, Time, document::SettingsDocument, reference::St
     validation = Rule::new("has(self.settingsRef) == has(oldSelf.settingsRef) && (!has(self.settingsRef) || self.settingsRef == oldSelf.settingsRef)")
         .message("settingsRef cannot be changed, added or removed: create another Deployment for another stack"),
     validation = Rule::new("has(self.stack) == has(oldSelf.stack) && (!has(self.stack) || self.stack == oldSelf.stack)")
-        .message("stack cannot be changed, added or removed: create another Deployment for another stack")
+        .message("stack cannot be changed, added or removed: create another Deployment for another stack"),
+    validation = Rule::new("!self.runOnSettingsChange || has(self.settingsRef)")
+        .message("runOnSettingsChange needs settings to follow: write settingsRef: {name} as the target, or leave runOnSettingsChange out"),
+    validation = Rule::new("!self.runOnSettingsChange || self.operation != 'destroy'")
+        .message("runOnSettingsChange would destroy the stack anew with each change of its settings: leave it out, or write another operation")
 )]
 pub struct DeploymentSpec {
     /// The `StackDeploymentSettings` in this namespace whose stack is the target; the run waits until they are in sync. Cannot be changed.
@@ -75,6 +79,11 @@ pub struct DeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub rerun: Option<String>,
+    /// `true`: it runs again when the settings that `settingsRef` names, or values that they refer to, are others than
+    /// those of its last run. Corrections of drift and new versions of a Secret with equal values are no change. Not for
+    /// `operation: destroy`, and only with `settingsRef`. Default: `false`.
+    #[serde(default)]
+    pub run_on_settings_change: bool,
     /// `true`: nothing new is started; a run that is under way is followed to its end. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
@@ -106,7 +115,7 @@ pub struct DeploymentSpec {
     /// its end waited for, which can leave a stack inconsistent when Pulumi is at work. Default: `CancelQueued`.
     #[serde(default)]
     pub deletion_policy: RunDeletionPolicy,
-    /// How many earlier runs status remembers. Default: `10`.
+    /// How many earlier runs, and requests that were skipped, status remembers; fewer are forgotten at once. Default: `10`.
     #[serde(default = "default_history_limit")]
     #[schemars(range(min = 0, max = 50))]
     pub history_limit: u32,
@@ -364,6 +373,13 @@ pub struct DeploymentStatus {
     /// The last request that was handled: by a run, or by a person's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<HandledRequest>,
+    /// The newest request, while it waits for a run. Absent when there is none, or it has not waited for anything yet
+    /// but to settle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingRequest>,
+    /// The highest number that was given to a request which never ran, so that none is given twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_skipped: Option<u64>,
     /// Written before a run is created and gone when it is recorded: a create whose outcome is not settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
@@ -382,7 +398,7 @@ pub struct DeploymentStatus {
     /// Which outputs were last written. Absent when none are declared or none were written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<WrittenOutputs>,
-    /// Earlier runs, the newest first.
+    /// Earlier runs, and requests that never ran, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
 }
@@ -397,12 +413,58 @@ pub struct Retry {
 }
 
 /// A request that was handled.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct HandledRequest {
     /// Counts the requests of this resource from 1.
     pub number: u64,
     /// Digest of what was asked for.
     pub digest: String,
+    /// Digest of the same without `spec.rerun` and the rerun annotation: where only the other one differs, somebody
+    /// asked for the same once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_without_rerun: Option<String>,
+    /// `status.contentDigest` of the settings that `settingsRef` names, as they were used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_digest: Option<String>,
+}
+
+/// A request that waits for its run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingRequest {
+    /// Counts the requests of this resource from 1.
+    pub number: u64,
+    /// Digest of what is asked for.
+    pub digest: String,
+    /// With `runOnSettingsChange`: `status.contentDigest` of the settings when the request was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_digest: Option<String>,
+    /// The operation.
+    pub operation: Operation,
+    /// What made the request.
+    pub trigger: Trigger,
+    /// Since when it waits.
+    pub since: Time,
+}
+
+/// What made a request, or a further run of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Trigger {
+    /// The resource was created.
+    Created,
+    /// What it asks for was changed.
+    Changed,
+    /// `spec.rerun` or the rerun annotation asked for the same once more.
+    Rerun,
+    /// The settings were changed, and `runOnSettingsChange` holds.
+    SettingsChanged,
+    /// The run before it had failed.
+    Retry,
+    /// The annotation `deployments.pulumi.com/adopt` named a run that was there already.
+    Adopted,
+    /// The resource was deleted.
+    Deleted,
 }
 
 /// What a run is for.
@@ -450,6 +512,9 @@ pub struct Intent {
     pub purpose: Purpose,
     /// Counts the runs for this request and purpose from 1.
     pub attempt: u32,
+    /// What makes the run. Absent when an earlier version of the operator wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
     /// The operation.
     pub operation: Operation,
     /// The stack.
@@ -489,7 +554,10 @@ pub struct Run {
     pub purpose: Purpose,
     /// Counts the runs for this request and purpose from 1.
     pub attempt: u32,
-    /// Carried by the run as the name of an environment variable.
+    /// What made the run. Absent when an earlier version of the operator wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+    /// Carried by the run as the name of an environment variable. Empty when the run is not of this operator's making.
     pub nonce: String,
     /// Digest of the versions of all Secrets that the run's log may show values of. When they have moved since, the
     /// values to redact are not known any more, and no log is shown.
@@ -675,7 +743,7 @@ pub struct WrittenOutputs {
     pub written_at: Time,
 }
 
-/// An earlier run.
+/// An earlier run, or a request that never ran.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
@@ -683,20 +751,28 @@ pub struct HistoryEntry {
     pub request_number: u64,
     /// What the run was for.
     pub purpose: Purpose,
-    /// Counts the runs for this request and purpose from 1.
+    /// Counts the runs for this request and purpose from 1. `0`: there was none.
     pub attempt: u32,
+    /// What made the run, or the request. Absent when an earlier version of the operator wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
     /// The operation.
     pub operation: Operation,
-    /// The service's id.
-    pub id: String,
-    /// The stack's number of the run.
-    pub version: u64,
+    /// The service's id. Absent when there was no run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The stack's number of the run. Absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// Where people look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// How it ended.
+    /// How it ended. `Skipped` without a run: the request was taken back, or a newer one took its place, before it ran.
     pub result: Phase,
-    /// When the service took it.
+    /// Why there was no run. Absent when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When the service took it; of a request without a run: since when it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Time>,
     /// When it ended.

@@ -12,6 +12,9 @@ pub const RERUN: &str = "deployments.pulumi.com/rerun";
 /// The way out of a create whose outcome stays unknown: a deployment's id, or `retry`.
 pub const RESOLVE_CREATE: &str = "deployments.pulumi.com/resolve-create";
 
+/// Marks the first request as handled without running it: `latest`, or a deployment's id.
+pub const ADOPT: &str = "deployments.pulumi.com/adopt";
+
 /// On a Secret or ConfigMap that a stack's outputs are written into: which keys and labels of it are this operator's.
 pub const OUTPUTS: &str = "deployments.pulumi.com/outputs";
 

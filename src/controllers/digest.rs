@@ -73,6 +73,13 @@ pub fn is_current(digest: &str) -> bool {
     digest.strip_prefix(VERSION).is_some_and(|rest| rest.starts_with(':'))
 }
 
+/// Whether two keyed digests were made in the same form and with the same key, so that they can be compared.
+#[must_use]
+pub fn are_comparable(one: &str, other: &str) -> bool {
+    let form_and_key = |digest: &str| digest.rsplit_once(':').map(|(prefix, _)| prefix.to_owned());
+    form_and_key(one).is_some_and(|prefix| Some(prefix) == form_and_key(other))
+}
+
 /// JSON with sorted keys and no white space: the same document is always the same text.
 #[must_use]
 pub fn canonical(document: &Value) -> String {
@@ -152,5 +159,9 @@ mod tests {
         assert!(!other.understands(&digest));
         assert!(!one.understands(&digest.replacen("v1", "v2", 1)));
         assert_ne!(one.mac(b"value"), other.mac(b"value"));
+        assert!(are_comparable(&digest, &one.digest(&json!(1))));
+        for incomparable in [other.digest(&json!({})), digest.replacen("v1", "v2", 1), "digest".to_owned()] {
+            assert!(!are_comparable(&digest, &incomparable), "{incomparable}");
+        }
     }
 }

@@ -137,15 +137,15 @@ async fn policy_starts_nothing_and_a_changed_request_runs_once() {
     world.phase("web", Phase::Succeeded).await;
     assert_eq!(world.runs().len(), 1);
     world.merge::<Deployment>("web", json!({"spec": {"operation": "preview"}})).await;
-    let status = world.ended("web", 2).await;
+    let status = world.ended("web", 3).await;
     assert_eq!(world.runs().iter().map(|run| run.operation.as_str()).collect::<Vec<_>>(), ["update", "preview"]);
     assert_eq!(
         status.history.iter().map(|run| (run.request_number, run.result)).collect::<Vec<_>>(),
-        [(1, Phase::Succeeded)]
+        [(2, Phase::Skipped), (1, Phase::Succeeded)]
     );
 
     world.merge::<Deployment>("web", json!({"metadata": {"annotations": {"deployments.pulumi.com/rerun": "1"}}})).await;
-    world.ended("web", 3).await;
+    world.ended("web", 4).await;
     assert_eq!(world.runs().len(), 3);
     assert_eq!(world.requests("CreateDeployment").len(), 3);
 }
@@ -267,7 +267,8 @@ async fn a_refused_request_is_not_sent_again_until_it_changes() {
     world.deployment("web", "has looked again", |status| status.refusal.is_some()).await;
     assert_eq!(world.requests("CreateDeployment").len(), 1);
     world.merge::<Deployment>("web", json!({"spec": {"settings": {"agentPoolID": null}}})).await;
-    let status = world.ended("web", 1).await;
+    let status = world.ended("web", 2).await;
+    assert_eq!(status.history[0].result, Phase::Skipped);
     assert_eq!((status.phase, status.refusal), (Some(Phase::Succeeded), None));
 }
 

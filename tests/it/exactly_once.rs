@@ -139,7 +139,8 @@ async fn killed_at_any_moment() {
     };
     let status = world.deployment("web", "has ended its newest request", newest).await;
     // Requests that were replaced before they ran were never run; every other one was, once.
-    let mut ids: Vec<_> = status.history.iter().map(|run| run.id.clone()).chain(status.run.map(|run| run.id)).collect();
+    let mut ids: Vec<_> =
+        status.history.iter().filter_map(|run| run.id.clone()).chain(status.run.map(|run| run.id)).collect();
     let mut runs: Vec<_> = world.runs().into_iter().map(|run| run.id).collect();
     ids.sort();
     runs.sort();

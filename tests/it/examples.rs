@@ -12,7 +12,7 @@ use pulumi_cloud_simulator::DeploymentView;
 use pulumi_deployments_operator::api::{
     Deployment, DeploymentStatus,
     condition::{find, types},
-    deployment::Phase,
+    deployment::{Phase, Trigger},
 };
 use serde_json::{Value, json};
 
@@ -191,6 +191,23 @@ async fn retry() {
     // The command in the comment.
     let attempts = "jsonpath={.status.history[*].attempt} {.status.run.attempt}";
     assert_eq!(world.kubectl(&["get", "pdep", "search-prod", "-o", attempts], None).await, "2 1 3");
+}
+
+#[tokio::test]
+async fn run_on_settings_change() {
+    let (world, ends) = played("run-on-settings-change.yaml").await;
+    assert_eq!(ends[0].request.as_ref().unwrap().number, 1);
+    // The command in the comment.
+    let patch = r#"--patch={"data": {"tier": "gold"}}"#;
+    world.kubectl(&["patch", "configmap", "catalog-prod", "--type=merge", patch], None).await;
+    let has_run = |status: &DeploymentStatus| {
+        status.phase == Some(Phase::Succeeded) && status.request.as_ref().is_some_and(|request| request.number == 2)
+    };
+    let status = world.deployment("catalog-prod", "has run again", has_run).await;
+    assert_eq!(status.run.unwrap().trigger, Some(Trigger::SettingsChanged));
+    let tiers: Vec<_> = world.simulator.deployments(&world.stack("catalog/prod"));
+    let tiers: Vec<_> = tiers.iter().map(|run| run.environment["TIER"].0.as_str()).collect();
+    assert_eq!(tiers, ["silver", "gold"]);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod outputs;
 mod policy;
 mod preview;
 mod regressions;
+mod requests;
 mod schedules;
 mod secrecy;
 mod settings;

@@ -5,21 +5,21 @@ mod road;
 use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 
 use super::{
     mirror::View,
     outputs::{self, Declared},
-    plan::{Inputs, Reach, Recovery, Road, Sighting, could_start},
+    plan::{Adoptee, Inputs, Reach, Recovery, Road, Sighting, could_start},
     reason::Reason,
-    request,
+    request::{self, Asked, Settings},
 };
 use crate::{
     api::{
         Deployment, DeploymentStatus, Duration, Organization, StackDeploymentSettings, Time,
         condition::{find, types},
         deployment::{Run, Target},
-        names::{REQUESTED_AT, RESOLVE_CREATE},
+        names::{ADOPT, REQUESTED_AT, RESOLVE_CREATE},
         reference::StackRef,
         settings::SourceKind,
     },
@@ -65,6 +65,13 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         uid: deployment.uid().unwrap_or_default(),
         requested_at: deployment.annotations().get(REQUESTED_AT).cloned(),
         request: request::digest(deployment),
+        asked: Asked {
+            operation: spec.operation,
+            digest_without_rerun: request::digest_without_rerun(deployment),
+            settings: settings(deployment, status, context).await?,
+        },
+        history_limit: spec.history_limit,
+        adopt: adoptee(deployment, status),
         suspend: spec.suspend,
         supersede: spec.supersede,
         timeout: spec.timeout.as_ref().map(Duration::value),
@@ -105,7 +112,7 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         }
         return Ok((inputs, means));
     }
-    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
+    let is_new = request::is_new(&inputs, status);
     let unwritten = inputs.outputs.as_ref().and_then(|declared| {
         outputs::unwritten(Some(&declared.spec), status)
             .or_else(|| outputs::current(status).filter(|_| declared.is_gone))
@@ -117,7 +124,7 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
             Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
         }
     }
-    if could_start(&inputs, status) {
+    if could_start(&inputs, status) || (inputs.adopt.is_some() && !deleting) {
         inputs.road =
             road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
     }
@@ -152,6 +159,27 @@ fn outputs_are_due(deployment: &Deployment, status: &DeploymentStatus, context: 
     let is_gone =
         || outputs::targets(spec).any(|(kind, target)| context.sources.get(kind, &namespace, &target.name).is_none());
     outputs::unwritten(Some(spec), status).is_some() || (outputs::current(status).is_some() && is_gone())
+}
+
+/// What is known of the content of the settings that count for the request. A cache may be behind what a run has used,
+/// so what it shows to be another content is read again.
+async fn settings(deployment: &Deployment, status: &DeploymentStatus, context: &Context) -> Result<Settings, Error> {
+    let seen = request::settings(deployment, cached_settings(deployment, context).as_deref(), &context.key);
+    let noted = status.request.as_ref().and_then(|handled| handled.settings_digest.as_ref());
+    let (Settings::Known(digest), Some(reference)) = (&seen, &deployment.spec.settings_ref) else { return Ok(seen) };
+    if noted == Some(digest) {
+        return Ok(seen);
+    }
+    let api: Api<StackDeploymentSettings> =
+        Api::namespaced(context.kube.clone(), &deployment.namespace().unwrap_or_default());
+    Ok(request::settings(deployment, api.get_opt(&reference.name).await?.as_ref(), &context.key))
+}
+
+/// A person's word counts only while nothing was handled.
+fn adoptee(deployment: &Deployment, status: &DeploymentStatus) -> Option<Adoptee> {
+    let is_heeded = status.request.is_none() && status.intent.is_none() && status.run.is_none();
+    let word = deployment.annotations().get(ADOPT).filter(|_| is_heeded)?.trim();
+    Some(if word == "latest" { Adoptee::Latest } else { Adoptee::Named(word.to_owned()) })
 }
 
 /// The settings that the Deployment refers to, as last seen.
@@ -293,12 +321,10 @@ pub fn is_quiescent(deployment: &Deployment, context: &Context) -> bool {
     let Some(status) = &deployment.status else { return false };
     deployment.metadata.deletion_timestamp.is_none()
         && write::has_finalizer(deployment)
-        && status.uid == deployment.uid()
         && status.observed_generation == deployment.metadata.generation
         && status.last_handled_reconcile_at.as_ref() == deployment.annotations().get(REQUESTED_AT)
-        && status.intent.is_none()
         && find(&status.conditions, types::RECONCILING).is_none()
         && status.run.as_ref().is_none_or(|run| run.result.is_some() && run.result == status.phase)
-        && status.request.as_ref().is_some_and(|handled| handled.digest == request::digest(deployment))
+        && request::is_handled(deployment, cached_settings(deployment, context).as_deref(), &context.key)
         && !outputs_are_due(deployment, status, context)
 }

@@ -4,6 +4,7 @@ mod act;
 mod desired;
 mod drift;
 mod gather;
+mod history;
 mod mirror;
 mod outcome;
 mod outputs;

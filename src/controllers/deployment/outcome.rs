@@ -22,6 +22,8 @@ pub enum Outcome {
     Held,
     /// The status of another object or operator was taken over.
     Adopted(Adoption),
+    /// A run that was there already counts as that of the request, or the request counts as handled without one.
+    TakenOver,
     /// It waits and goes on by itself.
     Waiting(Words),
     /// It waits for a person.

@@ -7,13 +7,14 @@ use super::{
     mirror::View,
     outputs::{self, Declared},
     reason::Reason,
+    request::{self, Asked, is_new},
 };
 use crate::{
     api::{
         DeploymentStatus, Time,
         deployment::{
             CancelReason, HandledRequest, Intent, Operation, Phase, Purpose, Retry, RetryPolicy, Run,
-            RunDeletionPolicy, Supersede, Target,
+            RunDeletionPolicy, Supersede, Target, Trigger,
         },
     },
     controllers::{conditions::Words, digest, requeue::grown},
@@ -37,6 +38,12 @@ pub struct Inputs {
     pub requested_at: Option<String>,
     /// Digest of what is asked for.
     pub request: String,
+    /// What is asked for, apart from that.
+    pub asked: Asked,
+    /// How many earlier runs are remembered.
+    pub history_limit: u32,
+    /// The run that a person wants to have taken for the first request's.
+    pub adopt: Option<Adoptee>,
     /// Whether new runs are held back by the resource itself.
     pub suspend: bool,
     /// What happens to a run that a new request finds under way.
@@ -71,6 +78,15 @@ pub struct Inputs {
     pub cancel_sent: bool,
     /// Where the stack's outputs are to be written, if anywhere.
     pub outputs: Option<Declared>,
+}
+
+/// The run that is taken for the first request's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Adoptee {
+    /// The newest of the stack, if it has any.
+    Latest,
+    /// The one with this id.
+    Named(String),
 }
 
 /// Whether the service can be reached for what is recorded.
@@ -116,6 +132,8 @@ pub enum Road {
     Settling(Duration),
     /// The request budget has no room yet.
     AwaitingBudget,
+    /// The stack is known; a person wants no run, but one of this stack taken for it.
+    Known(Box<Target>),
     /// Nothing.
     Open(Box<Start>),
 }
@@ -131,6 +149,8 @@ pub struct Start {
     pub target: Target,
     /// The body of the request that creates the run, without its nonce.
     pub body: Node,
+    /// Content digest of the settings that are used.
+    pub settings_digest: Option<String>,
     /// Digest of all that goes into the request; what was refused once is not sent again.
     pub digest: String,
 }
@@ -153,6 +173,8 @@ pub enum Plan {
     Idle,
     /// The status comes from another object or another version of the operator: take it over, and run nothing.
     Adopt(Adoption),
+    /// Take a run that is there already for that of the request, and run nothing.
+    TakeOver(Adoptee, Box<Target>),
     /// Nothing, until the organization has been looked at.
     Hold,
     /// Wait; it goes on by itself.
@@ -201,6 +223,8 @@ pub enum Adoption {
     Restored(HandledRequest),
     /// A digest in a form that this operator does not know: the request counts as handled.
     Redigested(HandledRequest),
+    /// A digest of the settings that says nothing under today's key: their content counts as that of the last run.
+    SettingsDigest(HandledRequest),
 }
 
 /// How a run ended.
@@ -232,7 +256,10 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     if let Some(policy) = inputs.deletion {
         return deletion(inputs, policy, active);
     }
-    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
+    if let Some(adoptee) = inputs.adopt.as_ref().filter(|_| status.request.is_none() && active.is_none()) {
+        return take_over(inputs, adoptee);
+    }
+    let is_new = is_new(inputs, status);
     match active {
         Some(run) => active_run(inputs, run, is_new),
         None if is_new => start(inputs, status),
@@ -252,26 +279,9 @@ fn owed<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Retry> 
 /// Whether a run could start now, if nothing held it back.
 #[must_use]
 pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
-    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
     let nothing_is_open = status.intent.is_none() && status.run.as_ref().is_none_or(|run| run.result.is_some());
-    let is_due = is_new || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
+    let is_due = is_new(inputs, status) || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
     nothing_is_open && is_due && inputs.deletion.is_none() && !inputs.suspend && !inputs.suspended
-}
-
-/// Which request the next run for a purpose is for, and which attempt at it.
-#[must_use]
-pub fn identity(request: &str, purpose: Purpose, status: &DeploymentStatus) -> (HandledRequest, u32) {
-    match &status.request {
-        Some(handled) if handled.digest == request => {
-            let is_another_attempt = status.run.as_ref().is_none_or(|run| run.purpose == purpose);
-            let retry = status.retry.as_ref().filter(|_| is_another_attempt);
-            (handled.clone(), retry.map_or(1, |retry| retry.attempt))
-        }
-        handled => {
-            let number = handled.as_ref().map_or(1, |handled| handled.number + 1);
-            (HandledRequest { number, digest: request.to_owned() }, 1)
-        }
-    }
 }
 
 fn again(inputs: &Inputs, status: &DeploymentStatus, retry: &Retry) -> Plan {
@@ -298,12 +308,32 @@ fn handled(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
 /// A status that was written for another object, or by an operator that digests differently.
 fn adoption(inputs: &Inputs, status: &DeploymentStatus) -> Option<Adoption> {
     let number = status.request.as_ref().map_or(1, |handled| handled.number);
-    let taken_over = HandledRequest { number, digest: inputs.request.clone() };
+    let taken_over = request::handled(inputs, number, inputs.asked.settings.digest().cloned());
     if status.uid.as_ref().is_some_and(|uid| *uid != inputs.uid) {
         return Some(Adoption::Restored(taken_over));
     }
     let is_foreign = status.request.as_ref().is_some_and(|handled| !digest::is_current(&handled.digest));
-    is_foreign.then_some(Adoption::Redigested(taken_over))
+    if is_foreign {
+        return Some(Adoption::Redigested(taken_over));
+    }
+    status.request.as_ref().and_then(|handled| request::with_settings(inputs, handled)).map(Adoption::SettingsDigest)
+}
+
+/// A person says that the request needs no run of its own. Until that can be heeded, nothing runs.
+fn take_over(inputs: &Inputs, adoptee: &Adoptee) -> Plan {
+    if *adoptee == Adoptee::Named(String::new()) {
+        return Plan::Refuse(Words::new(
+            Reason::AdoptionRefused,
+            "the annotation deployments.pulumi.com/adopt is empty: write `latest`, or the id of a deployment of the stack; \
+             nothing runs until then",
+        ));
+    }
+    match &inputs.road {
+        Road::Known(target) => Plan::TakeOver(adoptee.clone(), target.clone()),
+        Road::Waiting(words) => Plan::Wait(words.clone()),
+        Road::Refused(words) => Plan::Refuse(words.clone()),
+        Road::NotRead | Road::NotYet | Road::Settling(_) | Road::AwaitingBudget | Road::Open(_) => Plan::Hold,
+    }
 }
 
 fn unresolved(inputs: &Inputs, intent: &Intent) -> Plan {
@@ -428,7 +458,7 @@ fn start(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
         return Plan::Wait(suspended("the run is not started"));
     }
     match &inputs.road {
-        Road::NotRead | Road::NotYet => Plan::Hold,
+        Road::NotRead | Road::NotYet | Road::Known(_) => Plan::Hold,
         Road::Waiting(words) => Plan::Wait(words.clone()),
         Road::Refused(words) => Plan::Refuse(words.clone()),
         Road::Settling(remaining) => Plan::Settle(*remaining),
@@ -470,7 +500,8 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
 fn retry(inputs: &Inputs, run: &Run) -> Option<Retry> {
     let RetryPolicy { limit, backoff } = inputs.retry.as_ref()?;
     // Of a request that was taken over it is not known whether it is still what is asked for.
-    if !digest::is_current(&run.request.digest) || run.cancel_taken_back {
+    let is_taken_over = !digest::is_current(&run.request.digest) || run.trigger == Some(Trigger::Adopted);
+    if is_taken_over || run.cancel_taken_back {
         return None;
     }
     let random = f64::from(inputs.random) / f64::from(u32::MAX);

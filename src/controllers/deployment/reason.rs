@@ -63,6 +63,8 @@ pub enum Reason {
     OutputsIncomplete,
     /// The Secret or ConfigMap for them is not this Deployment's, or cannot be written.
     OutputsRefused,
-    /// The status was taken over from a backup or another operator.
+    /// The status was taken over from a backup or another operator, or a person says that the request needs no run.
     Adopted,
+    /// There is no run of the name that a person gave, so none can be taken for the request's.
+    AdoptionRefused,
 }

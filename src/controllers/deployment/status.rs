@@ -1,18 +1,19 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
 use super::{
-    drift,
+    drift, history,
     mirror::{Stage, step_column},
     outcome::Outcome,
     outputs,
     plan::{Adoption, Inputs},
     reason::Reason,
+    request,
 };
 use crate::{
     api::{
         ConditionStatus, DeploymentStatus, Time,
         condition::{find, types},
-        deployment::{CancelReason, Phase, Retry, Run, Update},
+        deployment::{CancelReason, Phase, Retry, Run, Trigger, Update},
     },
     controllers::{
         conditions::{AWAITING_BUDGET, OUTPUTS_WRITTEN, Standing, Words, set_standing},
@@ -46,20 +47,17 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                 adopted()
             }
         },
-        Outcome::Adopted(Adoption::Restored(request)) => {
-            next.uid = Some(inputs.uid.clone());
-            next.request = Some(request.clone());
-            next.intent = None;
-            next.run = next.run.filter(|run| run.result.is_some());
-            next.retry = None;
-            next.phase = next.run.as_ref().and_then(|run| run.result);
-            adopted()
+        Outcome::Adopted(adoption) => match adopt(&mut next, inputs, adoption, now) {
+            Some(standing) => standing,
+            None => return next,
+        },
+        Outcome::TakenOver if next.run.is_some() => {
+            next.phase = Some(Phase::Queued);
+            running(&next, Reason::Queued)
         }
-        Outcome::Adopted(Adoption::Redigested(request)) => {
-            next.request = Some(request.clone());
-            // What is asked for may not be what failed.
-            next.retry = None;
-            return next;
+        Outcome::TakenOver => {
+            next.phase = None;
+            adopted()
         }
         Outcome::Waiting(words) => pending(&mut next, Standing::InProgress(words.clone())),
         Outcome::Refused(words) => pending(&mut next, Standing::Stalled(words.clone())),
@@ -104,7 +102,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             }
             next.retry.clone_from(retry);
             drift::show(&mut next, drift.as_ref(), inputs.generation, now);
-            if next.request.as_ref().is_some_and(|handled| handled.digest != inputs.request) {
+            if next.request.is_some() && request::is_new(inputs, &next) {
                 // The end is that of an earlier request; this one has not run.
                 pending(
                     &mut next,
@@ -121,6 +119,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             pending(&mut next, standing.clone())
         }
     };
+    history::note_pending(&mut next, inputs, waits(outcome), now);
+    history::trim(&mut next.history, inputs.history_limit);
     let report = if let Outcome::Outputs(report, _) = outcome { Some(report) } else { None };
     outputs::show(&mut next, inputs, report, now);
     next.step = next.run.as_ref().filter(|_| next.phase != Some(Phase::Pending)).and_then(step_column);
@@ -138,6 +138,63 @@ fn pending(next: &mut DeploymentStatus, standing: Standing) -> Standing {
         next.phase = Some(Phase::Pending);
     }
     standing
+}
+
+/// Takes a status over; nothing when it stands as it stood.
+fn adopt(next: &mut DeploymentStatus, inputs: &Inputs, adoption: &Adoption, now: Time) -> Option<Standing> {
+    match adoption {
+        Adoption::Restored(request) => {
+            next.uid = Some(inputs.uid.clone());
+            next.request = Some(request.clone());
+            (next.intent, next.pending, next.retry) = (None, None, None);
+            next.run = next.run.take().filter(|run| run.result.is_some());
+            next.phase = next.run.as_ref().and_then(|run| run.result);
+            Some(adopted())
+        }
+        Adoption::Redigested(request) => {
+            next.request = Some(request.clone());
+            // What is asked for may not be what failed.
+            next.retry = None;
+            history::skip(
+                next,
+                inputs,
+                "it counts as handled, since its digest is in a form that can't be compared",
+                now,
+            );
+            None
+        }
+        Adoption::SettingsDigest(request) => {
+            next.request = Some(request.clone());
+            None
+        }
+    }
+}
+
+/// Whether a request that has not run yet waits for more than the next look.
+const fn waits(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Waiting(_)
+        | Outcome::Refused(_)
+        | Outcome::AwaitingBudget
+        | Outcome::StackMissing(_)
+        | Outcome::CreateRefused(_)
+        | Outcome::Following(_)
+        | Outcome::CancelSent
+        | Outcome::Failed(_) => true,
+        Outcome::Released
+        | Outcome::Nothing
+        | Outcome::Held
+        | Outcome::Adopted(_)
+        | Outcome::TakenOver
+        | Outcome::Settling(_)
+        | Outcome::AwaitingRetry(_)
+        | Outcome::Created
+        | Outcome::CreatePending(_)
+        | Outcome::CreateUnknown { .. }
+        | Outcome::Withdrawn
+        | Outcome::Concluded { .. }
+        | Outcome::Outputs(..) => false,
+    }
 }
 
 /// What failed stays to be seen in the run; as a whole it is on its way.
@@ -181,7 +238,8 @@ fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
 fn adopted() -> Standing {
     Standing::Done(Words::new(
         Reason::Adopted,
-        "this status belongs to an earlier object of this name (a restored backup): its request counts as handled, nothing is run",
+        "its request counts as handled and nothing is run: this status belongs to an earlier object of this name (a \
+         restored backup), or the annotation deployments.pulumi.com/adopt found no run; set spec.rerun to run it",
     ))
 }
 
@@ -260,12 +318,19 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let id = |status: &DeploymentStatus| status.run.as_ref().map(|run| run.id.clone());
     let result = |status: &DeploymentStatus| status.run.as_ref().and_then(|run| run.result);
     if let Some(run) = new.run.as_ref().filter(|run| Some(&run.id) != id(old).as_ref()) {
+        let is_adopted = run.trigger == Some(Trigger::Adopted);
         happenings.push(Happening {
             warning: false,
-            reason: "Triggered",
-            action: "Create",
-            note: format!("triggered {}", name(run)),
+            reason: if is_adopted { "Adopted" } else { "Triggered" },
+            action: if is_adopted { "Adopt" } else { "Create" },
+            note: format!("{} {}", if is_adopted { "adopted" } else { "triggered" }, name(run)),
         });
+    }
+    // Without a run, only that a request counts as handled can be told: of a new object, or of one that had none yet.
+    let is_first = new.request.is_some() && (old.request.is_none() || old.uid != new.uid);
+    let ready = find(&new.conditions, types::READY).filter(|ready| ready.reason == format!("{:?}", Reason::Adopted));
+    if let Some(ready) = ready.filter(|_| is_first) {
+        happenings.push(Happening { warning: false, reason: "Adopted", action: "Adopt", note: ready.message.clone() });
     }
     let end = result(new).filter(|ended| Some(*ended) != result(old) || id(old) != id(new));
     // Not what the condition says: that may speak of the next request already.

@@ -423,6 +423,7 @@ impl Due {
             && find(&status.conditions, PAUSE_APPLIED).is_none()
             && status.last_handled_reconcile_at == inputs.requested_at
             && sources_same
+            && status.content_digest.as_ref().is_none_or(|digest| context.key.understands(digest))
             && schedules::are_settled(&settings.spec.schedules, &status.schedules, denied)
             && !context.memory.is_nudged(&uid);
         let now = jiff::Timestamp::now().as_second();

@@ -155,6 +155,7 @@ const FULL: [(&str, &str); 6] = [
               tag: v1.0.0
               gitAuth: {basicAuth: {userNameFrom: {secretKeyRef: {name: git, key: user}}, password: {secretKeyRef: {name: git}}}}
         rerun: once more
+        runOnSettingsChange: true
         suspend: true
         settle: 500ms
         supersede: Wait
@@ -173,6 +174,7 @@ const FULL: [(&str, &str); 6] = [
         operation: update
         inheritSettings: true
         settings: {sourceContext: {git: {gitAuth: {accessToken: {secretKeyRef: {name: git, key: token}}}}}}
+        runOnSettingsChange: false
         suspend: false
         settle: 0s
         supersede: Cancel
@@ -296,6 +298,7 @@ async fn a_full_manifest_comes_back_unchanged() {
     "{settingsRef: {name: web-prod}, operation: update}",
     json!({
         "inheritSettings": true,
+        "runOnSettingsChange": false,
         "suspend": false,
         "settle": "5s",
         "supersede": "CancelQueued",
@@ -309,6 +312,7 @@ async fn a_full_manifest_comes_back_unchanged() {
     "{settingsRef: {name: web-prod}, operation: update, retry: {limit: 0}}",
     json!({
         "inheritSettings": true,
+        "runOnSettingsChange": false,
         "suspend": false,
         "settle": "5s",
         "supersede": "CancelQueued",

@@ -138,6 +138,14 @@ async fn stack_deployment_settings(#[case] spec: &str, #[case] expected: &str) {
     "{settingsRef: {name: web}, operation: up}",
     "supported values: \"update\", \"preview\", \"destroy\", \"refresh\", \"detect-drift\", \"remediate-drift\""
 )]
+#[case::no_settings_to_follow(
+    "{stack: {organizationRef: {name: acme}, project: web, name: prod}, operation: update, runOnSettingsChange: true}",
+    "runOnSettingsChange needs settings to follow: write settingsRef: {name} as the target"
+)]
+#[case::a_destroy_with_each_change(
+    "{settingsRef: {name: web}, operation: destroy, runOnSettingsChange: true}",
+    "runOnSettingsChange would destroy the stack anew with each change of its settings"
+)]
 #[tokio::test]
 async fn targets_and_operations(#[case] spec: &str, #[case] expected: &str) {
     assert_refused(&resource(DEPLOYMENT, spec), expected).await;

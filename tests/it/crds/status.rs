@@ -12,7 +12,7 @@ use pulumi_deployments_operator::api::{
     StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
     deployment::{
         Cancel, CancelReason, DriftFinding, DriftRemediation, Failure, HandledRequest, HistoryEntry, Intent, Job,
-        Operation, Phase, Purpose, Refusal, Retry, Run, Step, Target, Update, WrittenOutputs,
+        Operation, PendingRequest, Phase, Purpose, Refusal, Retry, Run, Step, Target, Trigger, Update, WrittenOutputs,
     },
     organization::{DeploymentCounts, TokenUser},
     schedule::{DriftResult, DriftStatus, ScheduleIntent, ScheduleStatus},
@@ -117,7 +117,12 @@ fn settings() -> StackDeploymentSettingsStatus {
 }
 
 fn deployment() -> DeploymentStatus {
-    let request = HandledRequest { number: LARGE, digest: text("v1:digest") };
+    let request = HandledRequest {
+        number: LARGE,
+        digest: text("v1:digest"),
+        digest_without_rerun: Some(text("v1:digest")),
+        settings_digest: Some(text("v1:key:digest")),
+    };
     let target = Target {
         backend_url: text("https://api.pulumi.com"),
         organization: text("acme"),
@@ -132,11 +137,14 @@ fn deployment() -> DeploymentStatus {
         step: Some(text("4/6 pulumi update")),
         conditions: conditions(),
         request: Some(request.clone()),
+        pending: Some(pending_request()),
+        last_skipped: Some(LARGE),
         intent: Some(Intent {
             nonce: text("0123456789ABCDEF"),
             request: request.clone(),
             purpose: Purpose::Main,
             attempt: 1,
+            trigger: Some(Trigger::Retry),
             operation: Operation::DetectDrift,
             target: target.clone(),
             holder: text("holder"),
@@ -150,6 +158,7 @@ fn deployment() -> DeploymentStatus {
             request,
             purpose: Purpose::Main,
             attempt: u32::MAX,
+            trigger: Some(Trigger::Adopted),
             nonce: text("0123456789ABCDEF"),
             operation: Operation::Update,
             target,
@@ -201,19 +210,36 @@ fn deployment() -> DeploymentStatus {
             config_map_keys: Some(u32::MAX),
             written_at: TIME,
         }),
-        history: vec![HistoryEntry {
-            request_number: 1,
-            purpose: Purpose::Main,
-            attempt: 1,
-            operation: Operation::RemediateDrift,
-            id: text("id"),
-            version: 6,
-            url: Some(text("https://app.pulumi.com/acme/web/prod/deployments/6")),
-            result: Phase::Failed,
-            queued_at: Some(TIME),
-            finished_at: Some(TIME),
-            failed_step: Some(text("pulumi update")),
-        }],
+        history: vec![history_entry()],
+    }
+}
+
+fn pending_request() -> PendingRequest {
+    PendingRequest {
+        number: LARGE,
+        digest: text("v1:digest"),
+        settings_digest: Some(text("v1:key:digest")),
+        operation: Operation::Refresh,
+        trigger: Trigger::SettingsChanged,
+        since: TIME,
+    }
+}
+
+fn history_entry() -> HistoryEntry {
+    HistoryEntry {
+        request_number: 1,
+        purpose: Purpose::Main,
+        attempt: 1,
+        trigger: Some(Trigger::Deleted),
+        operation: Operation::RemediateDrift,
+        id: Some(text("id")),
+        version: Some(6),
+        url: Some(text("https://app.pulumi.com/acme/web/prod/deployments/6")),
+        result: Phase::Failed,
+        message: Some(text("another request took its place before it ran")),
+        queued_at: Some(TIME),
+        finished_at: Some(TIME),
+        failed_step: Some(text("pulumi update")),
     }
 }
 

@@ -20,7 +20,8 @@ use crate::{
         connections::Connection,
         deployment::{
             desired::mark,
-            plan::{Inputs, Start, identity},
+            plan::{Inputs, Start},
+            request::{Identity, identity},
             secrets,
         },
         digest::hex,
@@ -40,18 +41,19 @@ pub async fn create(
     context: &Context,
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
-    let Start { purpose, operation, target, mut body, digest } = start;
     let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+    let Identity { request, attempt, trigger } =
+        identity(inputs, &start, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
+    let Start { purpose, operation, target, mut body, settings_digest: _, digest } = start;
     let stack = connection.stack(&target.project, &target.stack);
     let stack_key = format!("{} {target}", target.backend_url);
-    let (request, attempt) =
-        identity(&inputs.request, purpose, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
     let secrets = secrets::fingerprint(&deployment, &target, context);
     let intent = Intent {
         nonce: hex(&rand::random::<[u8; 16]>()),
         request,
         purpose,
         attempt,
+        trigger,
         operation,
         target,
         holder: context.holder.clone(),
@@ -63,7 +65,7 @@ pub async fn create(
     mark(&mut body, &intent.nonce);
 
     let started = Instant::now();
-    let journaled = match journal(context, deployment, &intent).await {
+    let journaled = match journal(context, deployment, inputs, &intent).await {
         Ok(journaled) => journaled,
         // It may have been written all the same; nothing is sent for it.
         Err(error) => {

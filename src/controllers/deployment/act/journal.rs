@@ -12,17 +12,41 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         Deployment, DeploymentStatus,
-        deployment::{Cancel, HandledRequest, HistoryEntry, Intent, Run},
-        names::RESOLVE_CREATE,
+        deployment::{Cancel, HandledRequest, Intent, Run},
     },
-    controllers::{Context, Error, write},
+    controllers::{
+        Context, Error,
+        deployment::{history, plan::Inputs},
+        write,
+    },
 };
 
 /// Writes the intent to create a run, before it is created.
-pub async fn journal(context: &Context, deployment: Deployment, intent: &Intent) -> Result<Deployment, Error> {
+pub async fn journal(
+    context: &Context,
+    deployment: Deployment,
+    inputs: &Inputs,
+    intent: &Intent,
+) -> Result<Deployment, Error> {
     let mut next = deployment.status.clone().unwrap_or_default();
     next.uid = deployment.uid();
+    history::note_pending(&mut next, inputs, false, intent.time);
     next.intent = Some(intent.clone());
+    write::status(&context.kube, deployment, &next).await
+}
+
+/// Writes that a request counts as handled, by a run that was there already or by none.
+pub async fn take_over(
+    context: &Context,
+    deployment: Deployment,
+    request: HandledRequest,
+    run: Option<Run>,
+) -> Result<Deployment, Error> {
+    let mut next = deployment.status.clone().unwrap_or_default();
+    next.uid = deployment.uid();
+    next.request = Some(request);
+    next.run = run;
+    (next.pending, next.refusal) = (None, None);
     write::status(&context.kube, deployment, &next).await
 }
 
@@ -65,8 +89,9 @@ pub async fn record(context: &Context, deployment: &Deployment, run: &Run) -> Re
 
 fn record_patch(live: &Deployment, status: &DeploymentStatus, run: &Run, history_limit: u32) -> Vec<Value> {
     let mut history = status.history.clone();
-    history.splice(..0, status.run.as_ref().and_then(history_entry));
-    history.truncate(usize::try_from(history_limit).unwrap_or(usize::MAX));
+    if let Some(entry) = status.run.as_ref().and_then(history::of_run) {
+        history::remember(&mut history, entry, history_limit);
+    }
     let mut operations = guards(live, &run.nonce);
     operations.extend([
         json!({"op": "add", "path": "/status/run", "value": run}),
@@ -74,7 +99,11 @@ fn record_patch(live: &Deployment, status: &DeploymentStatus, run: &Run, history
         json!({"op": "add", "path": "/status/history", "value": history}),
         json!({"op": "remove", "path": "/status/intent"}),
     ]);
-    let spent = [("refusal", status.refusal.is_some()), ("retry", status.retry.is_some())];
+    let spent = [
+        ("refusal", status.refusal.is_some()),
+        ("retry", status.retry.is_some()),
+        ("pending", status.pending.is_some()),
+    ];
     let spent = spent.iter().filter(|(_, is_there)| *is_there);
     operations.extend(spent.map(|(field, _)| json!({"op": "remove", "path": format!("/status/{field}")})));
     operations
@@ -105,15 +134,14 @@ async fn patch_status(context: &Context, live: &Deployment, operations: Vec<Valu
     })
 }
 
-/// Takes the person's word away once it was heeded, so that it can't be taken for the next one.
-pub async fn forget_resolution(context: &Context, deployment: &Deployment) -> Result<(), Error> {
-    if !deployment.annotations().contains_key(RESOLVE_CREATE) {
-        return Ok(());
+/// Takes a person's word, an annotation, away once it was heeded, so that it can't be taken for the next one.
+pub async fn forget_word(context: &Context, deployment: Deployment, word: &str) -> Result<Deployment, Error> {
+    if !deployment.annotations().contains_key(word) {
+        return Ok(deployment);
     }
-    let patch =
-        Patch::Merge(json!({"metadata": {"uid": deployment.meta().uid, "annotations": {RESOLVE_CREATE: null}}}));
-    write::api(&context.kube, deployment).patch(&deployment.name_any(), &PatchParams::default(), &patch).await?;
-    Ok(())
+    let patch = Patch::Merge(json!({"metadata": {"uid": deployment.meta().uid, "annotations": {word: null}}}));
+    let api = write::api(&context.kube, &deployment);
+    Ok(api.patch(&deployment.name_any(), &PatchParams::default(), &patch).await?)
 }
 
 /// The run that an intent becomes.
@@ -121,9 +149,10 @@ pub async fn forget_resolution(context: &Context, deployment: &Deployment) -> Re
 pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, status: &str) -> Run {
     let Intent {
         nonce,
-        request: HandledRequest { number, digest },
+        request,
         purpose,
         attempt,
+        trigger,
         operation,
         target,
         holder: _,
@@ -133,9 +162,10 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         secrets,
     } = intent;
     Run {
-        request: HandledRequest { number: *number, digest: digest.clone() },
+        request: request.clone(),
         purpose: *purpose,
         attempt: *attempt,
+        trigger: *trigger,
         nonce: nonce.clone(),
         secrets: secrets.clone(),
         operation: *operation,
@@ -154,21 +184,4 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         result: None,
         failure: None,
     }
-}
-
-/// What is remembered of a run that makes room for a new one.
-fn history_entry(run: &Run) -> Option<HistoryEntry> {
-    Some(HistoryEntry {
-        request_number: run.request.number,
-        purpose: run.purpose,
-        attempt: run.attempt,
-        operation: run.operation,
-        id: run.id.clone(),
-        version: run.version,
-        url: run.url.clone(),
-        result: run.result?,
-        queued_at: run.queued_at,
-        finished_at: run.finished_at,
-        failed_step: run.failure.as_ref().and_then(|failure| failure.step.clone()),
-    })
 }

@@ -1,5 +1,6 @@
 //! IO, writes: a plan for a Deployment → what came of it.
 
+mod adopt;
 mod create;
 mod drift_run;
 mod failure_log;
@@ -25,6 +26,7 @@ use crate::{
     api::{
         Deployment, Time,
         deployment::{Cancel, CancelReason, Failure, Intent, Phase, Run},
+        names::RESOLVE_CREATE,
     },
     controllers::{
         Context, Error,
@@ -80,6 +82,9 @@ pub async fn act(
         (Plan::AdoptNamed(intent, id), Some(connection)) => {
             adopt_named(&intent, &id, &this, deployment, &connection, context).await?
         }
+        (Plan::TakeOver(adoptee, target), Some(connection)) => {
+            adopt::take_over(&adoptee, *target, inputs, &this, deployment, &connection, context).await?
+        }
         (Plan::Conclude(conclusion), connection) => {
             conclude(*conclusion, &this, deployment, connection, context, now).await?
         }
@@ -89,7 +94,12 @@ pub async fn act(
         // Plans that call the service come out of reads that had the means to.
         (Plan::Hold, _)
         | (
-            Plan::Create(_) | Plan::Recover(_) | Plan::AdoptNamed(..) | Plan::Cancel { .. } | Plan::WriteOutputs(_),
+            Plan::Create(_)
+            | Plan::Recover(_)
+            | Plan::AdoptNamed(..)
+            | Plan::TakeOver(..)
+            | Plan::Cancel { .. }
+            | Plan::WriteOutputs(_),
             None,
         ) => (deployment, Outcome::Held),
     };
@@ -128,7 +138,7 @@ async fn withdraw(deployment: Deployment, context: &Context) -> Result<(Deployme
     let Some(intent) = deployment.status.as_ref().and_then(|status| status.intent.clone()) else {
         return Ok((deployment, Outcome::Nothing));
     };
-    journal::forget_resolution(context, &deployment).await?;
+    let deployment = journal::forget_word(context, deployment, RESOLVE_CREATE).await?;
     let deployment = journal::withdraw(context, &deployment, &intent.nonce).await?;
     context.memory.recovered(&intent.nonce);
     info!(nonce = %intent.nonce, "the create did not happen");
@@ -198,7 +208,7 @@ async fn adopt_named(
     };
     match connection.client.deployment(&mut permit, &stack, id).await {
         Ok(found) => {
-            journal::forget_resolution(context, &deployment).await?;
+            let deployment = journal::forget_word(context, deployment, RESOLVE_CREATE).await?;
             adopt(intent, &found, deployment, connection, context).await
         }
         Err(error) => Ok((
@@ -340,6 +350,7 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
         Outcome::Created
         | Outcome::Withdrawn
         | Outcome::Adopted(_)
+        | Outcome::TakenOver
         | Outcome::CancelSent
         | Outcome::Concluded { .. } => {
             context.memory.succeeded(&uid);

@@ -88,6 +88,10 @@ pub async fn look(
         );
         return Ok(Road::Refused(Words::new(Reason::TargetChanged, message)));
     }
+    if inputs.adopt.is_some() {
+        means.connection = Some(connection);
+        return Ok(Road::Known(Box::new(target)));
+    }
     if let Some(remaining) = settling(deployment, context, this, inputs) {
         return Ok(Road::Settling(remaining));
     }
@@ -114,7 +118,7 @@ pub async fn look(
         "settings": settings_digest,
         "requestedAt": inputs.requested_at,
     }));
-    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, digest })))
+    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, settings_digest, digest })))
 }
 
 fn stack(deployment: &Deployment, context: &Context) -> Option<StackRef> {

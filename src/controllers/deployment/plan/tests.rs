@@ -8,9 +8,12 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::api::{
-    Time,
-    deployment::{Cancel, Job, OutputsSpec, Refusal, Step},
+use crate::{
+    api::{
+        Time,
+        deployment::{Cancel, Job, OutputsSpec, Refusal, Step},
+    },
+    controllers::deployment::request::{Identity, Settings, identity},
 };
 
 /// The digest of a request, as status keeps it.
@@ -18,8 +21,8 @@ pub(in crate::controllers::deployment) fn digest_of(request: u8) -> String {
     format!("v1:{request}")
 }
 
-fn handled(request: u8) -> HandledRequest {
-    HandledRequest { number: request.into(), digest: digest_of(request) }
+pub(in crate::controllers::deployment) fn handled(request: u8) -> HandledRequest {
+    HandledRequest { number: request.into(), digest: digest_of(request), ..HandledRequest::default() }
 }
 
 pub(in crate::controllers::deployment) fn target() -> Target {
@@ -75,6 +78,13 @@ pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
         uid: "uid".into(),
         requested_at: None,
         request: digest_of(request),
+        asked: Asked {
+            operation: Operation::Update,
+            digest_without_rerun: digest_of(request),
+            settings: Settings::Ignored,
+        },
+        history_limit: 10,
+        adopt: None,
         suspend: false,
         supersede: Supersede::CancelQueued,
         timeout: None,
@@ -105,6 +115,7 @@ pub(in crate::controllers::deployment) fn open_road(request: u8) -> Road {
         operation: Operation::Update,
         target: target(),
         body: Node::object(),
+        settings_digest: None,
         digest: format!("start {request}"),
     }))
 }
@@ -134,6 +145,9 @@ fn word(plan: &Plan) -> String {
         Plan::Idle => "idle".into(),
         Plan::Adopt(Adoption::Restored(_)) => "adopt restored".into(),
         Plan::Adopt(Adoption::Redigested(_)) => "adopt redigested".into(),
+        Plan::Adopt(Adoption::SettingsDigest(_)) => "adopt settings".into(),
+        Plan::TakeOver(Adoptee::Latest, _) => "take over latest".into(),
+        Plan::TakeOver(Adoptee::Named(id), _) => format!("take over {id}"),
         Plan::Hold => "hold".into(),
         Plan::Wait(words) => format!("wait: {}", words.reason),
         Plan::Refuse(words) => format!("refuse: {}", words.reason),
@@ -517,9 +531,18 @@ fn policy_takes_an_attempt_back(#[case] retry: Option<RetryPolicy>) {
 
 #[test]
 fn each_run_has_an_identity_of_its_own() {
-    assert_eq!(identity("v1:1", Purpose::Main, &DeploymentStatus::default()), (handled(1), 1));
-    assert_eq!(identity("v1:1", Purpose::Main, &with_retry()), (handled(1), 2));
-    assert_eq!(identity("v1:2", Purpose::Main, &with_retry()), (handled(2), 1));
+    let identity = |request: u8, status: &DeploymentStatus| {
+        let Identity { request, attempt, trigger } = identity(&inputs(request), &start_of(request), status);
+        (request.number, request.digest, attempt, trigger.unwrap())
+    };
+    assert_eq!(identity(1, &DeploymentStatus::default()), (1, digest_of(1), 1, Trigger::Created));
+    assert_eq!(identity(1, &with_retry()), (1, digest_of(1), 2, Trigger::Retry));
+    assert_eq!(identity(2, &with_retry()), (2, digest_of(2), 1, Trigger::Changed));
+}
+
+fn start_of(request: u8) -> Start {
+    let Road::Open(start) = open_road(request) else { unreachable!("it is open") };
+    *start
 }
 
 /// (policy, sighting, cancel sent by this process) → plan; then under the brake; then with the service out of reach.
@@ -602,7 +625,7 @@ fn a_status_from_elsewhere_is_taken_over(
     #[case] request: Option<&str>,
     #[case] expected: &str,
 ) {
-    let request = request.map(|digest| HandledRequest { number: 4, digest: digest.to_owned() });
+    let request = request.map(|digest| HandledRequest { number: 4, digest: digest.to_owned(), ..handled(4) });
     let status = DeploymentStatus { uid: uid.map(Into::into), request, ..DeploymentStatus::default() };
     let inputs = Inputs { road: open_road(1), ..inputs(1) };
     let decided = plan(&inputs, &status);
@@ -611,6 +634,68 @@ fn a_status_from_elsewhere_is_taken_over(
         assert_eq!(taken.digest, digest_of(1));
         assert_eq!(taken.number, status.request.map_or(1, |handled| handled.number));
     }
+}
+
+/// The settings that were noted with the last run, and what is known of them now.
+#[rstest]
+#[case::ignored(Some("v1:k:1"), Settings::Ignored, "idle")]
+#[case::unknown(Some("v1:k:1"), Settings::Unknown, "idle")]
+#[case::the_same(Some("v1:k:1"), Settings::Known("v1:k:1".into()), "idle")]
+#[case::others(Some("v1:k:1"), Settings::Known("v1:k:2".into()), "create")]
+#[case::another_key(Some("v1:lost:1"), Settings::Known("v1:k:2".into()), "adopt settings")]
+#[case::another_form(Some("v0:k:1"), Settings::Known("v1:k:2".into()), "adopt settings")]
+#[case::never_noted(None, Settings::Known("v1:k:2".into()), "adopt settings")]
+fn other_settings_are_another_request(#[case] noted: Option<&str>, #[case] settings: Settings, #[case] expected: &str) {
+    let with = |request: u8| {
+        let asked = Asked { settings: settings.clone(), ..inputs(1).asked };
+        Inputs { asked, road: open_road(1), ..inputs(request) }
+    };
+    let mut status = with_run(Some(Phase::Succeeded), false);
+    status.request.as_mut().unwrap().settings_digest = noted.map(Into::into);
+    let decided = plan(&with(1), &status);
+    assert_eq!(word(&decided), expected);
+    if let Plan::Adopt(Adoption::SettingsDigest(request)) = decided {
+        assert_eq!((request.number, request.settings_digest.as_ref()), (1, settings.digest()));
+        status.request = Some(request);
+        assert_eq!(word(&plan(&with(1), &status)), "idle");
+    }
+    status.run.as_mut().unwrap().result = None;
+    let superseding = Inputs { supersede: Supersede::Cancel, ..with(1) };
+    assert_eq!(word(&plan(&superseding, &status)).starts_with("cancel"), expected == "create");
+}
+
+/// A person's word for the first request, by what stands in the way.
+#[rstest]
+#[case::not_read(Road::NotRead, "hold")]
+#[case::not_yet(Road::NotYet, "hold")]
+#[case::waiting(Road::Waiting(words()), "wait: Why")]
+#[case::refused(Road::Refused(words()), "refuse: Why")]
+#[case::known(Road::Known(Box::new(target())), "take over x")]
+#[case::open(open_road(1), "hold")]
+fn nothing_runs_until_the_word_is_heeded(
+    #[case] road: Road,
+    #[case] expected: &str,
+    #[values(false, true)] brake: bool,
+) {
+    let adopt =
+        |adoptee| Inputs { adopt: Some(adoptee), suspend: brake, suspended: brake, road: road.clone(), ..inputs(1) };
+    let named = adopt(Adoptee::Named("x".into()));
+    assert_eq!(word(&plan(&named, &DeploymentStatus::default())), expected);
+    assert_eq!(word(&plan(&named, &with_run(Some(Phase::Failed), false))), "idle", "something was handled");
+    assert_eq!(word(&plan(&named, &with_intent())), "recover", "a create is open");
+    let deleted = Inputs { deletion: Some(RunDeletionPolicy::Cancel), ..named };
+    assert_eq!(word(&plan(&deleted, &DeploymentStatus::default())), "release");
+    let empty = adopt(Adoptee::Named(String::new()));
+    assert_eq!(word(&plan(&empty, &DeploymentStatus::default())), "refuse: AdoptionRefused");
+}
+
+#[test]
+fn an_adopted_run_that_fails_is_not_tried_again() {
+    let inputs = Inputs { retry: Some(retries(5)), sighting: seen(Stage::Failed), ..inputs(1) };
+    let mut status = with_run(None, false);
+    assert!(word(&plan(&inputs, &status)).contains("attempt 2"));
+    status.run.as_mut().unwrap().trigger = Some(Trigger::Adopted);
+    assert_eq!(word(&plan(&inputs, &status)), "conclude: Failed");
 }
 
 fn any_stage() -> impl Strategy<Value = Stage> {
@@ -700,7 +785,7 @@ fn any_status() -> impl Strategy<Value = DeploymentStatus> {
         |(uid, digest, has_intent, run, refused, retry)| DeploymentStatus {
             retry: retry.filter(|_| run.as_ref().is_some_and(|run| run.result == Some(Phase::Failed))),
             uid: uid.map(Into::into),
-            request: digest.map(|digest| HandledRequest { number: 1, digest: digest.into() }),
+            request: digest.map(|digest| HandledRequest { digest: digest.into(), ..handled(1) }),
             intent: has_intent.map(|()| intent("nonce", 1)),
             refusal: refused.then(|| Refusal { digest: "start 1".into(), message: "no".into() }),
             run,
@@ -780,7 +865,8 @@ proptest! {
 
         if let Plan::Create(start) = &plan {
             prop_assert!(status.intent.is_none() && it.active().is_none() && (it.is_new() || it.is_owed()));
-            let (request, attempt) = identity(&inputs.request, Purpose::Main, &status);
+            let Identity { request, attempt, trigger } = identity(&inputs, start, &status);
+            prop_assert_eq!(trigger == Some(Trigger::Retry), attempt > 1);
             prop_assert!(request.digest == inputs.request && (attempt > 1) != it.is_new());
             prop_assert!(!inputs.suspend && inputs.deletion.is_none());
             prop_assert!(status.refusal.as_ref().is_none_or(|refusal| refusal.digest != start.digest));

@@ -8,11 +8,14 @@
 //!  instead of 1    │     │
 //!  writes a label  │     ├─ Create ──► journal ────(version)────► intent
 //!  deletes         │     │               │
+//!  others change   │     │               │
+//!  the settings    │     │               │
 //!                  │     │               ├──► POST ─────────────────────────────────────► on its way ─► accepted
 //!                  │     │               │                                                    └──────► lost
 //!                  │     │               ◄─── answered, or time-out ──────────────────────────┘
 //!                  │     │               ├──► record ────(nonce)────► run, no intent
 //!                  │     │               └──► withdraw ──(nonce)────► no intent
+//!                  │     ├─ TakeOver ► write ─────(version)─────► request, run ──► no annotation
 //!                  │     ├─ Recover ─► search ──► record, or withdraw                        Queued ─► Running
 //!                  │     ├─ Cancel ──► look ──► journal ──(version)─► cancel ──► call ──────►  gone     Failed
 //!                  │     ├─ Release ────────────(version)───────────► gone                              Succeeded
@@ -40,7 +43,10 @@ use std::{
 
 use rstest::rstest;
 
-use super::{super::super::outcome::Outcome, super::super::status::status, *};
+use super::{
+    super::super::{history::note_pending, outcome::Outcome, request, status::status},
+    *,
+};
 use crate::{
     api::deployment::Cancel,
     controllers::{
@@ -64,6 +70,7 @@ struct Budget {
 }
 
 /// The rules of one search.
+#[allow(clippy::struct_excessive_bools, reason = "each is something that may happen or not")]
 #[derive(Clone, Copy, Debug)]
 struct Rules {
     supersede: Supersede,
@@ -71,6 +78,12 @@ struct Rules {
     deletion: Option<RunDeletionPolicy>,
     /// Whether a person may ask for something else.
     changes: bool,
+    /// Whether a person may go back to what was asked for first.
+    returns: bool,
+    /// Whether other settings are another request. They may change once, and not be known at any time.
+    follows_settings: bool,
+    /// Whether the resource begins with a person's word that it needs no run; and whether there is one to be taken.
+    adopts: Option<bool>,
     /// How often a run that failed is tried again.
     retries: u32,
     /// Whether a run can wait, or take, too long.
@@ -93,7 +106,9 @@ impl Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Remote {
     nonce: u8,
+    /// What was asked for, and the settings, in tens.
     request: u8,
+    number: u64,
     attempt: u32,
     /// Nothing: it was taken out of the queue, and the service does not know it any more.
     stage: Option<Stage>,
@@ -113,8 +128,8 @@ struct Memory {
 /// What a process is at.
 #[derive(Clone, Debug, Hash)]
 enum Task {
-    /// A run is to be created.
-    Journal,
+    /// A run is to be created, with these settings.
+    Journal(u8),
     /// The intent is journaled, the POST is next.
     Post(u8),
     /// The POST is out.
@@ -129,6 +144,10 @@ enum Task {
     Cancel { nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool },
     /// The cancel is journaled, the call is next.
     CallCancel(u8),
+    /// A run that is there already is to be taken for that of the request.
+    TakeOver,
+    /// It was, and the person's word is to be taken away.
+    Forget,
     /// The resource is to be let go.
     Release,
     /// The status is next.
@@ -140,6 +159,29 @@ enum Task {
 struct Work {
     task: Task,
     fresh: bool,
+    content: Content,
+}
+
+/// The settings, as they were read: they may be others by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Content {
+    Ignored,
+    Unknown,
+    Known(u8),
+}
+
+impl Content {
+    fn settings(self) -> Settings {
+        match self {
+            Self::Ignored => Settings::Ignored,
+            Self::Unknown => Settings::Unknown,
+            Self::Known(content) => Settings::Known(settings_digest(content)),
+        }
+    }
+}
+
+fn settings_digest(content: u8) -> String {
+    format!("v1:key:{content}")
 }
 
 /// Something large that many states share: its hash is made once.
@@ -182,9 +224,14 @@ fn hash_of(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, Hash)]
 struct World {
     asked: u8,
+    returned: bool,
+    settings: u8,
+    /// The person's word that no run is needed.
+    annotated: bool,
     deleting: bool,
     /// The resource is gone.
     released: bool,
@@ -192,8 +239,8 @@ struct World {
     runs: Vec<Remote>,
     /// Creates on their way to the service.
     flying: BTreeSet<u8>,
-    /// The nonces that were drawn, and for which request and attempt.
-    drawn: Vec<(u8, u32)>,
+    /// The nonces that were drawn, and for which request, number and attempt.
+    drawn: Vec<(u8, u64, u32)>,
     memory: Memory,
     work: Option<Work>,
     /// What a process that was replaced is still at.
@@ -244,14 +291,20 @@ fn trouble() -> Outcome {
 
 impl World {
     fn new(rules: Rules) -> Self {
+        let another =
+            Remote { nonce: 0, request: 0, number: 0, attempt: 1, stage: Some(Stage::Queued), canceled: false };
+        let has_another = rules.adopts == Some(true);
         Self {
             asked: 1,
+            returned: false,
+            settings: 0,
+            annotated: rules.adopts.is_some(),
             deleting: false,
             released: false,
             status: Kept::new(DeploymentStatus::default()),
-            runs: vec![],
+            runs: has_another.then_some(another).into_iter().collect(),
             flying: BTreeSet::new(),
-            drawn: vec![],
+            drawn: has_another.then_some((0, 0, 1)).into_iter().collect(),
             memory: Memory::default(),
             work: None,
             leftover: None,
@@ -291,8 +344,8 @@ impl World {
                 lost.budget.losses -= 1;
                 steps.push(("a create is lost on its way", lost));
             }
-            let (request, attempt) = self.drawn[usize::from(nonce)];
-            next.runs.push(Remote { nonce, request, attempt, stage: Some(Stage::Queued), canceled: false });
+            let (request, number, attempt) = self.drawn[usize::from(nonce)];
+            next.runs.push(Remote { nonce, request, number, attempt, stage: Some(Stage::Queued), canceled: false });
             steps.push(("the service accepts a create", next));
         }
         for (index, run) in self.runs.iter().enumerate() {
@@ -330,8 +383,16 @@ impl World {
         if self.released {
             return steps;
         }
-        if rules.changes && self.asked == 1 && !self.deleting {
+        if rules.changes && self.asked == 1 && !self.returned && !self.deleting {
             steps.push(("a person asks for something else", self.written(None, |next| next.asked = 2)));
+        }
+        if rules.returns && self.asked == 2 && !self.returned && !self.deleting {
+            let back = |next: &mut Self| (next.asked, next.returned) = (1, true);
+            steps.push(("a person goes back to what was asked for first", self.written(None, back)));
+        }
+        if rules.follows_settings && self.settings == 0 {
+            // No write to this resource.
+            steps.push(("the settings change", World { settings: 1, ..self.clone() }));
         }
         if rules.deletion.is_some() && !self.deleting {
             steps.push(("a person deletes the resource", self.written(None, |next| next.deleting = true)));
@@ -407,6 +468,7 @@ impl World {
             deletion: rules.deletion.filter(|_| self.deleting),
             recovery,
             cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
+            adopt: self.annotated.then_some(Adoptee::Latest),
             ..inputs(self.asked)
         };
         // It may be any time: nobody knows how long anything took.
@@ -419,20 +481,46 @@ impl World {
                 }
             }
         }
+        let contents = if rules.follows_settings {
+            vec![Content::Known(self.settings), Content::Unknown]
+        } else {
+            vec![Content::Ignored]
+        };
         let mut steps = Steps::new();
-        for inputs in all {
-            let road = if could_start(&inputs, &self.status) { open_road(self.asked) } else { Road::NotRead };
-            let plan = plan(&Inputs { road, ..inputs }, &self.status);
-            let mut next = next.clone();
-            let task = next.begin(plan);
-            // Without anything to do or to write, nothing is left of it.
-            next.work = Some(Work { task, fresh: true }).filter(|work| match &work.task {
-                Task::Finish(outcome) => self.status_after(outcome) != *self.status,
-                _ => true,
-            });
-            steps.push(("the process reads and decides", next));
+        for (inputs, content) in all.iter().flat_map(|inputs| contents.iter().map(move |content| (inputs, *content))) {
+            let asked = Asked { settings: content.settings(), ..inputs.asked.clone() };
+            let inputs = Inputs { asked, ..inputs.clone() };
+            for road in self.roads(&inputs, content) {
+                let plan = plan(&Inputs { road, ..inputs.clone() }, &self.status);
+                let mut next = next.clone();
+                let task = next.begin(plan);
+                // Without anything to do or to write, nothing is left of it.
+                next.work = Some(Work { task, fresh: true, content }).filter(|work| match &work.task {
+                    Task::Finish(outcome) => self.status_after(outcome, content) != *self.status,
+                    _ => true,
+                });
+                steps.push(("the process reads and decides", next));
+            }
         }
         steps
+    }
+
+    /// What may stand between a request and its run. Settings that nobody knew may be in sync a moment later.
+    fn roads(&self, inputs: &Inputs, content: Content) -> Vec<Road> {
+        if self.annotated && self.status.request.is_none() {
+            return vec![Road::NotYet, Road::Known(Box::new(target()))];
+        }
+        if !could_start(inputs, &self.status) {
+            return vec![Road::NotRead];
+        }
+        let closed = (content == Content::Unknown).then(|| Road::Waiting(words()));
+        closed.into_iter().chain([open_road(self.asked)]).collect()
+    }
+
+    /// What a process has read that has read these settings.
+    fn inputs(&self, content: Content) -> Inputs {
+        let inputs = inputs(self.asked);
+        Inputs { asked: Asked { settings: content.settings(), ..inputs.asked }, ..inputs }
     }
 
     /// What the observer may have shown by now: nothing yet, what is, or what was.
@@ -454,7 +542,8 @@ impl World {
     /// Plans without a call or a write of their own are done at once.
     fn begin(&mut self, plan: Plan) -> Task {
         Task::finish(match plan {
-            Plan::Create(_) => return Task::Journal,
+            Plan::Create(_) => return Task::Journal(self.settings),
+            Plan::TakeOver(..) => return Task::TakeOver,
             Plan::Recover(intent) => return Task::Search(self.drawn_of(&intent.nonce).unwrap()),
             Plan::Withdraw => return Task::withdraw(self.nonce().unwrap(), Outcome::Withdrawn),
             Plan::Cancel { reason, only_queued } => {
@@ -475,6 +564,7 @@ impl World {
                 let Conclusion { result, view, failed_step: _, looked_for_drift: _, retry } = *conclusion;
                 Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None, retry }
             }
+            Plan::Adopt(Adoption::SettingsDigest(request)) => Outcome::Adopted(Adoption::SettingsDigest(request)),
             Plan::Adopt(_) | Plan::Refuse(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
                 panic!("nothing here leads to {}", word(&plan))
             }
@@ -482,9 +572,9 @@ impl World {
     }
 
     fn process_steps(&self, rules: Rules, process: Process, work: &Work) -> Steps {
-        let by = By { world: self, process, fresh: work.fresh };
+        let by = By { world: self, process, fresh: work.fresh, content: work.content };
         match &work.task {
-            Task::Journal => by.journals(),
+            Task::Journal(used) => by.journals(*used),
             Task::Post(nonce) => by.posts(*nonce),
             Task::AwaitAnswer(nonce) => by.awaits_answer(*nonce),
             Task::Search(nonce) => by.searches(*nonce),
@@ -498,13 +588,15 @@ impl World {
                 by.cancels(*nonce, *reason, *only_queued, *journaled)
             }
             Task::CallCancel(nonce) => by.calls_cancel(*nonce),
+            Task::TakeOver => by.takes_over(),
+            Task::Forget => by.forgets(),
             Task::Release => by.releases(rules),
             Task::Finish(outcome) => by.finishes(outcome),
         }
     }
 
-    fn status_after(&self, outcome: &Outcome) -> DeploymentStatus {
-        status(&self.status, &inputs(self.asked), outcome, Time::from_seconds(0))
+    fn status_after(&self, outcome: &Outcome, content: Content) -> DeploymentStatus {
+        status(&self.status, &self.inputs(content), outcome, Time::from_seconds(0))
     }
 
     fn nonce(&self) -> Option<u8> {
@@ -521,16 +613,24 @@ impl World {
     // ---- what must hold
 
     fn check(&self, rules: Rules) {
-        for request in [1, 2] {
-            let runs: Vec<_> = self.runs.iter().filter(|run| run.request == request).collect();
+        let ours: Vec<_> = self.runs.iter().filter(|run| run.request > 0).collect();
+        for run in &ours {
+            let runs: Vec<_> = ours.iter().filter(|other| other.number == run.number).collect();
             for (attempt, run) in (1..).zip(&runs) {
-                assert_eq!(run.attempt, attempt, "request {request} has other runs than it should: {runs:?}");
+                assert_eq!(run.attempt, attempt, "request {} has other runs than it should: {runs:?}", run.number);
             }
-            assert!(runs.len() <= 1 + rules.retries as usize, "request {request} has {} runs", runs.len());
+            assert!(runs.len() <= 1 + rules.retries as usize, "request {} has {} runs", run.number, runs.len());
             let mut earlier = runs.iter().rev().skip(1);
             let failed = earlier.all(|run| run.stage == Some(Stage::Failed) && !run.canceled);
             assert!(failed, "only what failed by itself is tried again: {runs:?}");
         }
+        for pair in ours.windows(2) {
+            let same = pair[0].request == pair[1].request;
+            assert!(pair[0].number <= pair[1].number && (!same || pair[0].number == pair[1].number), "again: {pair:?}");
+        }
+        let taken_over = rules.adopts.is_some() && ours.iter().any(|run| run.number == 1);
+        assert!(!taken_over, "the request that was handled by a person's word has run");
+        self.check_numbers(&ours);
         if let Some(Run { result: Some(result), cancel, .. }) = &self.status.run {
             let reason = cancel.as_ref().map(|cancel| cancel.reason);
             let timed_out = matches!(reason, Some(CancelReason::QueueTimeout | CancelReason::Timeout));
@@ -544,23 +644,46 @@ impl World {
         );
     }
 
+    /// No number is given twice, and what is told as skipped never runs.
+    fn check_numbers(&self, ours: &[&Remote]) {
+        let skipped: Vec<_> = self.status.history.iter().map(|entry| entry.request_number).collect();
+        assert!(skipped.is_sorted_by(|newer, older| newer > older), "{skipped:?}");
+        let ran = ours.iter().find(|run| skipped.contains(&run.number));
+        assert!(ran.is_none(), "{ran:?} is told as skipped");
+        let handled = self.status.request.as_ref().map(|handled| handled.number);
+        let given = handled.max(self.status.last_skipped);
+        let pending = self.status.pending.as_ref().map(|pending| pending.number);
+        assert!(pending.is_none_or(|pending| Some(pending) > given), "{pending:?} waits after {given:?}");
+    }
+
     /// Nothing is left to be done, and what was asked for last has run once; or the resource was let go.
     fn is_good_end(&self, rules: Rules) -> bool {
         let nothing_flies = self.flying.is_empty() && self.leftover.is_none() && self.work.is_none();
         let all_ended = self.runs.iter().all(|run| !matches!(run.stage, Some(Stage::Queued | Stage::Running)));
-        let attempts = self.runs.iter().filter(|run| run.request == self.asked).count();
-        let has_failed =
-            self.status.run.as_ref().is_some_and(|run| run.result == Some(Phase::Failed) && !run.cancel_taken_back);
-        let all_attempts = 1 + rules.retries as usize;
-        let has_run = (if has_failed { attempts == all_attempts } else { (1..=all_attempts).contains(&attempts) })
+        let is_handled = self.status.request.as_ref().is_some_and(|handled| {
+            let settings = Some(settings_digest(self.settings));
+            handled.digest == digest_of(self.asked) && (!rules.follows_settings || handled.settings_digest == settings)
+        });
+        let has_run = match (&self.status.run, &self.status.request) {
+            (Some(run), Some(handled)) => {
+                let attempts = self.runs.iter().filter(|remote| remote.number == handled.number).count();
+                let all_attempts = 1 + rules.retries as usize;
+                let has_failed = run.result == Some(Phase::Failed) && !run.cancel_taken_back;
+                let is_done = match run.trigger {
+                    Some(Trigger::Adopted) => attempts == 0,
+                    _ if has_failed => attempts == all_attempts,
+                    _ => (1..=all_attempts).contains(&attempts),
+                };
+                is_done && run.request.number == handled.number && run.result.is_some()
+            }
+            (None, Some(_)) => rules.adopts == Some(false),
+            (_, None) => false,
+        };
+        let has_run = has_run
+            && is_handled
             && self.status.retry.is_none()
-            && self.status.request.as_ref().is_some_and(|handled| handled.digest == digest_of(self.asked))
             && self.status.intent.is_none()
-            && self
-                .status
-                .run
-                .as_ref()
-                .is_some_and(|run| run.request.digest == digest_of(self.asked) && run.result.is_some())
+            && self.status.pending.is_none()
             && self.status.phase == self.status.run.as_ref().and_then(|run| run.result);
         nothing_flies && all_ended && (self.released || has_run)
     }
@@ -571,12 +694,13 @@ struct By<'a> {
     world: &'a World,
     process: Process,
     fresh: bool,
+    content: Content,
 }
 
 impl By<'_> {
     /// The world after a step, with this process at `task`, or with nothing left to do.
     fn then(&self, mut world: World, task: Option<Task>, fresh: bool) -> World {
-        let work = task.map(|task| Work { task, fresh });
+        let work = task.map(|task| Work { task, fresh, content: self.content });
         match self.process {
             Process::Current => world.work = work,
             Process::Replaced => world.leftover = work,
@@ -598,7 +722,7 @@ impl By<'_> {
         world.written(Some(self.process), change)
     }
 
-    fn journals(&self) -> Steps {
+    fn journals(&self, used: u8) -> Steps {
         if !self.fresh {
             return vec![self.gives_up("the journal meets a newer version")];
         }
@@ -606,11 +730,15 @@ impl By<'_> {
         let journal = |world: &World| {
             self.write(world, |world| {
                 // What is read is the latest, so this is what was asked for when it was decided.
-                let (request, attempt) = identity(&digest_of(world.asked), Purpose::Main, &world.status);
-                world.drawn.push((world.asked, attempt));
-                let intent = Intent { request, attempt, ..intent(&name(nonce), world.asked) };
+                let inputs = world.inputs(self.content);
+                let settings_digest = (self.content != Content::Ignored).then(|| settings_digest(used));
+                let start = Start { settings_digest, ..start_of(world.asked) };
+                let Identity { request, attempt, trigger } = identity(&inputs, &start, &world.status);
+                world.drawn.push((world.asked + 10 * used, request.number, attempt));
+                let intent = Intent { request, attempt, trigger, ..intent(&name(nonce), world.asked) };
                 world.status.change(|status| {
                     status.uid = Some("uid".into());
+                    note_pending(status, &inputs, false, at(0));
                     status.intent = Some(intent);
                 });
             })
@@ -670,11 +798,12 @@ impl By<'_> {
                 world.status.change(|status| {
                     let intent = status.intent.take().unwrap();
                     status.request = Some(intent.request.clone());
-                    status.retry = None;
+                    (status.retry, status.pending) = (None, None);
                     status.run = Some(Run {
                         nonce: intent.nonce,
                         request: intent.request,
                         attempt: intent.attempt,
+                        trigger: intent.trigger,
                         id: format!("id {nonce}"),
                         version: index as u64 + 1,
                         status: view(remote.stage.unwrap_or(Stage::Queued)).status,
@@ -800,6 +929,48 @@ impl By<'_> {
         steps
     }
 
+    fn takes_over(&self) -> Steps {
+        if !self.fresh {
+            return vec![self.gives_up("the word is heeded on a version that has moved")];
+        }
+        let take_over = |world: &World| {
+            self.write(world, |world| {
+                let inputs = world.inputs(self.content);
+                let another = world.runs.iter().find(|run| run.request == 0).copied();
+                world.status.change(|status| {
+                    let (number, _) = request::successor(&inputs, status);
+                    let request = request::handled(&inputs, number, inputs.asked.settings.digest().cloned());
+                    status.uid = Some("uid".into());
+                    status.request = Some(request.clone());
+                    status.pending = None;
+                    status.run = another.map(|another| Run {
+                        nonce: name(another.nonce),
+                        request,
+                        id: format!("id {}", another.nonce),
+                        trigger: Some(Trigger::Adopted),
+                        ..run(1)
+                    });
+                });
+            })
+        };
+        let mut steps = vec![("the word is heeded", self.then(take_over(self.world), Some(Task::Forget), true))];
+        if let Some(world) = self.lossy() {
+            steps.push(("the word is heeded, and the answer is lost", self.then(take_over(&world), None, false)));
+        }
+        steps
+    }
+
+    /// Guarded by the uid only.
+    fn forgets(&self) -> Steps {
+        let forget = |world: &World| self.write(world, |world| world.annotated = false);
+        let finish = Some(Task::finish(Outcome::TakenOver));
+        let mut steps = vec![("the word is taken away", self.then(forget(self.world), finish, true))];
+        if let Some(world) = self.lossy() {
+            steps.push(("the word is taken away, and the answer is lost", self.then(forget(&world), None, false)));
+        }
+        steps
+    }
+
     fn releases(&self, rules: Rules) -> Steps {
         if !self.fresh {
             return vec![self.gives_up("the release meets a newer version")];
@@ -820,7 +991,7 @@ impl By<'_> {
     }
 
     fn finishes(&self, outcome: &Outcome) -> Steps {
-        let next = self.world.status_after(outcome);
+        let next = self.world.status_after(outcome, self.content);
         if next == *self.world.status {
             return vec![self.gives_up("nothing to write")];
         }
@@ -902,6 +1073,19 @@ fn explore(rules: Rules) -> usize {
     states
 }
 
+/// Nothing happens, and nothing goes wrong.
+const RULES: Rules = Rules {
+    supersede: Supersede::Wait,
+    deletion: None,
+    changes: false,
+    returns: false,
+    follows_settings: false,
+    adopts: None,
+    retries: 0,
+    times_out: false,
+    budget: Budget { crashes: 0, losses: 0, labels: 0, riddles: 0 },
+};
+
 const TROUBLE: Budget = Budget { crashes: 1, losses: 1, labels: 0, riddles: 0 };
 
 #[rstest]
@@ -909,7 +1093,7 @@ const TROUBLE: Budget = Budget { crashes: 1, losses: 1, labels: 0, riddles: 0 };
 #[case::cancel_queued(Supersede::CancelQueued)]
 #[case::cancel(Supersede::Cancel)]
 fn each_request_runs_once_or_is_superseded(#[case] supersede: Supersede) {
-    let rules = Rules { supersede, deletion: None, changes: true, retries: 0, times_out: false, budget: TROUBLE };
+    let rules = Rules { supersede, changes: true, budget: TROUBLE, ..RULES };
     let states = explore(rules);
     assert!(states > 1_000, "{states} states are too few to have seen anything");
 }
@@ -919,14 +1103,7 @@ fn each_request_runs_once_or_is_superseded(#[case] supersede: Supersede) {
 #[case::cancel_queued(RunDeletionPolicy::CancelQueued)]
 #[case::cancel(RunDeletionPolicy::Cancel)]
 fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
-    let rules = Rules {
-        supersede: Supersede::Wait,
-        deletion: Some(policy),
-        changes: false,
-        retries: 0,
-        times_out: false,
-        budget: TROUBLE,
-    };
+    let rules = Rules { deletion: Some(policy), budget: TROUBLE, ..RULES };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
 }
@@ -934,14 +1111,7 @@ fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
 #[test]
 fn a_label_and_a_riddle_do_no_harm() {
     let budget = Budget { crashes: 0, losses: 1, labels: 1, riddles: 1 };
-    let rules = Rules {
-        supersede: Supersede::CancelQueued,
-        deletion: None,
-        changes: false,
-        retries: 0,
-        times_out: false,
-        budget,
-    };
+    let rules = Rules { supersede: Supersede::CancelQueued, budget, ..RULES };
     assert!(explore(rules) > 100);
 }
 
@@ -953,8 +1123,7 @@ const ONE_LOSS: Budget = Budget { crashes: 0, losses: 1, labels: 0, riddles: 0 }
 #[case::crash(ONE_CRASH)]
 #[case::loss(ONE_LOSS)]
 fn only_what_failed_by_itself_is_tried_again(#[case] budget: Budget, #[values(false, true)] times_out: bool) {
-    let rules =
-        Rules { supersede: Supersede::Cancel, deletion: None, changes: !times_out, retries: 1, times_out, budget };
+    let rules = Rules { supersede: Supersede::Cancel, changes: !times_out, retries: 1, times_out, budget, ..RULES };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
 }
@@ -966,7 +1135,7 @@ fn what_takes_too_long_ends(
     #[case] budget: Budget,
     #[values(Supersede::Wait, Supersede::Cancel)] supersede: Supersede,
 ) {
-    let rules = Rules { supersede, deletion: None, changes: true, retries: 0, times_out: true, budget };
+    let rules = Rules { supersede, changes: true, times_out: true, budget, ..RULES };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
 }
@@ -976,14 +1145,48 @@ fn what_takes_too_long_ends(
 #[case::cancel_queued(RunDeletionPolicy::CancelQueued)]
 #[case::cancel(RunDeletionPolicy::Cancel)]
 fn a_resource_that_is_deleted_tries_nothing_again(#[case] policy: RunDeletionPolicy) {
-    let rules = Rules {
-        supersede: Supersede::Wait,
-        deletion: Some(policy),
-        changes: false,
-        retries: 1,
-        times_out: true,
-        budget: ONE_CRASH,
-    };
+    let rules = Rules { deletion: Some(policy), retries: 1, times_out: true, budget: ONE_CRASH, ..RULES };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+const NO_TROUBLE: Budget = RULES.budget;
+
+/// There and back: what waited and was taken back, or replaced, is told and never runs.
+#[rstest]
+#[case::crash(ONE_CRASH, false)]
+#[case::loss(ONE_LOSS, false)]
+#[case::settings(NO_TROUBLE, true)]
+fn what_never_runs_is_told_once(
+    #[case] budget: Budget,
+    #[case] follows_settings: bool,
+    #[values(Supersede::Wait, Supersede::Cancel)] supersede: Supersede,
+) {
+    let states = explore(Rules { supersede, changes: true, returns: true, follows_settings, budget, ..RULES });
+    assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+#[rstest]
+#[case::waits(Supersede::Wait, 1)]
+#[case::cancels(Supersede::CancelQueued, 0)]
+fn other_settings_are_another_request(
+    #[case] supersede: Supersede,
+    #[case] retries: u32,
+    #[values(ONE_CRASH, ONE_LOSS)] budget: Budget,
+) {
+    let states = explore(Rules { supersede, follows_settings: true, retries, budget, ..RULES });
+    assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+#[rstest]
+#[case::crash(ONE_CRASH)]
+#[case::loss(ONE_LOSS)]
+fn what_a_person_says_needs_no_run_has_none(
+    #[case] budget: Budget,
+    #[values(false, true)] is_there: bool,
+    #[values(false, true)] follows_settings: bool,
+) {
+    let (changes, retries) = (!follows_settings, u32::from(is_there && !follows_settings));
+    let states = explore(Rules { changes, adopts: Some(is_there), retries, follows_settings, budget, ..RULES });
+    assert!(states > 100, "{states} states are too few to have seen anything");
 }
