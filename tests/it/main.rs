@@ -7,6 +7,7 @@ mod control_plane;
 mod coverage;
 mod crds;
 mod demo;
+mod depends_on;
 mod deployments;
 mod eventually;
 mod exactly_once;

@@ -1,5 +1,6 @@
 //! IO, reads only: what the decision about a Deployment needs, from both sides.
 
+mod dependencies;
 mod road;
 
 use std::{collections::HashSet, sync::Arc};
@@ -44,6 +45,8 @@ pub struct Means {
     /// For the create.
     pub permit: Option<Permit>,
 }
+
+pub use dependencies::request_state;
 
 /// The name under which this object is woken.
 #[must_use]
@@ -190,6 +193,7 @@ pub fn links(deployment: &Deployment, context: &Context) -> HashSet<Link> {
     });
     sources::links(&values, &this.namespace)
         .chain(targets)
+        .chain(dependencies::links(deployment, context))
         .chain(
             settings.into_iter().chain(owner(deployment, context)).chain(ways(deployment, context)).map(Link::Resource),
         )

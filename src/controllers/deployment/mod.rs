@@ -53,9 +53,10 @@ impl Reconcile for Deployment {
     const KIND: Kind = Kind::Deployment;
 
     fn relevance(&self) -> String {
-        let ready =
-            self.status.as_ref().and_then(|status| find(&status.conditions, types::READY)).map(|ready| ready.status);
-        format!("{:?} {:?} {ready:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+        let ready = self.status.as_ref().and_then(|status| find(&status.conditions, types::READY));
+        let ready = ready.map(|ready| (ready.status, &ready.reason, ready.observed_generation));
+        let deleting = self.metadata.deletion_timestamp.is_some();
+        format!("{:?} {deleting} {ready:?} {:?}", self.metadata.generation, gather::request_state(self))
     }
 
     fn links(&self, context: &Context) -> HashSet<Link> {

@@ -13,6 +13,10 @@ pub enum Reason {
     Settling,
     /// The settings are missing or not in sync yet.
     SettingsNotReady,
+    /// A Deployment that must come first is missing, or is not Ready for its current request.
+    DependencyNotReady,
+    /// Deployments wait for each other in a circle.
+    DependencyCycle,
     /// A Secret, ConfigMap or key is not there.
     SourceMissing,
     /// Nothing new is started, or nothing is written remotely.
