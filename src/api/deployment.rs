@@ -392,6 +392,10 @@ pub struct DeploymentStatus {
     /// What the newest run found of drift, when it was about drift and has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftFinding>,
+    /// Outputs that can't be had or written as declared, until there is another run, another declaration, or a request to
+    /// look again. Absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_refusal: Option<Refusal>,
     /// Which outputs were last written. Absent when none are declared or none were written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<WrittenOutputs>,

@@ -55,6 +55,9 @@ pub trait Reconcile: Object + Cached {
 /// Reconciles of all controllers together that may be under way at once.
 pub const CONCURRENCY: usize = 64;
 
+/// How many of them may be reading the whole state of a stack, which can take minutes.
+pub const EXPORTS: usize = 8;
+
 /// Runs the controller of one kind in one scope until `stop`, and then until what is under way is finished.
 pub async fn run<K: Reconcile>(
     context: Arc<Context>,

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use super::{
     mirror::View,
     outputs::{self, Declared},
-    plan::{Inputs, Reach, Recovery, Road, Sighting, could_start},
+    plan::{Inputs, Reach, Recovery, Road, Sighting, could_start, outputs_due, outputs_first},
     reason::Reason,
     request,
 };
@@ -108,19 +108,14 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         }
         return Ok((inputs, means));
     }
-    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
-    let unwritten = inputs.outputs.as_ref().and_then(|declared| {
-        outputs::unwritten(Some(&declared.spec), status)
-            .or_else(|| outputs::current(status).filter(|_| declared.is_gone))
-    });
-    if let (Some(run), false, false) = (unwritten, is_new, deleting) {
+    if let (Some(run), false) = (outputs_due(&inputs, status), deleting) {
         match reach(context, &this, owner.as_ref(), &run.target).await? {
             Way::Open(connection) => means.connection = Some(connection),
             Way::NotYet => inputs.reach = Reach::NotYet,
             Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
         }
     }
-    if could_start(&inputs, status) {
+    if could_start(&inputs, status) && outputs_first(&inputs, status).is_none() {
         inputs.road =
             road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
     }
@@ -134,8 +129,11 @@ async fn declared_outputs(
     context: &Context,
 ) -> Result<Option<Declared>, Error> {
     let Some(spec) = &deployment.spec.outputs else { return Ok(None) };
-    let mut declared = Declared { spec: spec.clone(), is_gone: false };
-    if outputs::current(status).is_some() && outputs::unwritten(Some(spec), status).is_none() {
+    let uid = deployment.uid().unwrap_or_default();
+    let tried = outputs::current(status).and_then(|run| context.memory.outputs_tried(&uid, &run.id));
+    let is_untried = tried.is_none_or(|ago| ago >= context.timings.resync);
+    let mut declared = Declared { spec: spec.clone(), is_gone: false, is_untried };
+    if outputs::is_written(spec, status) {
         let this = resource(deployment);
         for (kind, target) in outputs::targets(spec) {
             let version = match kind {
@@ -153,8 +151,9 @@ fn outputs_are_due(deployment: &Deployment, status: &DeploymentStatus, context: 
     let Some(spec) = &deployment.spec.outputs else { return status.outputs.is_some() };
     let namespace = deployment.namespace().unwrap_or_default();
     let is_gone =
-        || outputs::targets(spec).any(|(kind, target)| context.sources.get(kind, &namespace, &target.name).is_none());
-    outputs::unwritten(Some(spec), status).is_some() || (outputs::current(status).is_some() && is_gone())
+        outputs::targets(spec).any(|(kind, target)| context.sources.get(kind, &namespace, &target.name).is_none());
+    let declared = Declared { spec: spec.clone(), is_gone, is_untried: true };
+    outputs::due(&declared, deployment.annotations().get(REQUESTED_AT).map(String::as_str), status).is_some()
 }
 
 /// The settings that the Deployment refers to, as last seen.

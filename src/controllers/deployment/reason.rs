@@ -65,7 +65,7 @@ pub enum Reason {
     OutputsWritten,
     /// They are, but for some that cannot be written as declared.
     OutputsIncomplete,
-    /// The Secret or ConfigMap for them is not this Deployment's, or cannot be written.
+    /// The Secret or ConfigMap for them is not this Deployment's or cannot be written, or they cannot be had for good.
     OutputsRefused,
     /// The status was taken over from a backup or another operator.
     Adopted,

@@ -15,6 +15,7 @@
 //!                  │     │               └──► withdraw ──(nonce)────► no intent
 //!                  │     ├─ Recover ─► search ──► record, or withdraw                        Queued ─► Running
 //!                  │     ├─ Cancel ──► look ──► journal ──(version)─► cancel ──► call ──────►  gone     Failed
+//!                  │     ├─ WriteOutputs ──► read, write ──► `status`
 //!                  │     ├─ Release ────────────(version)───────────► gone                              Succeeded
 //!                  └─────┴─ `status` ───────────(version)───────────► status
 //! ```
@@ -40,9 +41,16 @@ use std::{
 
 use rstest::rstest;
 
-use super::{super::super::outcome::Outcome, super::super::status::status, *};
+use super::{
+    super::super::{
+        outcome::Outcome,
+        outputs::{self, Report},
+        status::status,
+    },
+    *,
+};
 use crate::{
-    api::deployment::Cancel,
+    api::deployment::{Cancel, WrittenOutputs},
     controllers::{
         conditions::Standing,
         requeue::{Consequence, Retry},
@@ -108,6 +116,8 @@ struct Memory {
     /// Since when an intent was seen: not yet long enough, or long enough.
     waited: BTreeMap<u8, bool>,
     cancels: BTreeSet<String>,
+    /// The runs whose outputs it has tried to write.
+    outputs: BTreeSet<String>,
 }
 
 /// What a process is at.
@@ -129,6 +139,8 @@ enum Task {
     Cancel { nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool },
     /// The cancel is journaled, the call is next.
     CallCancel(u8),
+    /// The outputs of a run are to be written.
+    WriteOutputs(u8),
     /// The resource is to be let go.
     Release,
     /// The status is next.
@@ -194,6 +206,10 @@ struct World {
     flying: BTreeSet<u8>,
     /// The nonces that were drawn, and for which request and attempt.
     drawn: Vec<(u8, u32)>,
+    /// Whether outputs are declared: not where much goes wrong, or there were too many states.
+    gives_outputs: bool,
+    /// The nonces of the runs whose outputs somebody has tried to write.
+    outputs_tried: BTreeSet<u8>,
     memory: Memory,
     work: Option<Work>,
     /// What a process that was replaced is still at.
@@ -252,6 +268,8 @@ impl World {
             runs: vec![],
             flying: BTreeSet::new(),
             drawn: vec![],
+            gives_outputs: rules.budget.crashes + rules.budget.losses < 2,
+            outputs_tried: BTreeSet::new(),
             memory: Memory::default(),
             work: None,
             leftover: None,
@@ -407,7 +425,7 @@ impl World {
             deletion: rules.deletion.filter(|_| self.deleting),
             recovery,
             cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
-            ..inputs(self.asked)
+            ..self.inputs()
         };
         // It may be any time: nobody knows how long anything took.
         let times = |differ: bool| if differ { vec![at(0), at(1_000)] } else { vec![at(0)] };
@@ -433,6 +451,13 @@ impl World {
             steps.push(("the process reads and decides", next));
         }
         steps
+    }
+
+    /// What is asked for, and that outputs are declared.
+    fn inputs(&self) -> Inputs {
+        let is_untried = outputs::current(&self.status).is_none_or(|run| !self.memory.outputs.contains(&run.id));
+        let declared = Declared { spec: outputs_spec(), is_gone: false, is_untried };
+        Inputs { outputs: Some(declared).filter(|_| self.gives_outputs), ..inputs(self.asked) }
     }
 
     /// What the observer may have shown by now: nothing yet, what is, or what was.
@@ -462,7 +487,8 @@ impl World {
                 return Task::Cancel { nonce: self.followed().unwrap().nonce, reason, only_queued, journaled };
             }
             Plan::Release => return Task::Release,
-            Plan::WriteOutputs(_) | Plan::AwaitOutputs(_) => panic!("no outputs are declared here"),
+            Plan::WriteOutputs(run) => return Task::WriteOutputs(self.drawn_of(&run.nonce).unwrap()),
+            Plan::AwaitOutputs(_) => panic!("the service is in reach here"),
             Plan::Idle => Outcome::Nothing,
             Plan::Hold => Outcome::Held,
             Plan::Wait(words) => Outcome::Waiting(words),
@@ -498,13 +524,14 @@ impl World {
                 by.cancels(*nonce, *reason, *only_queued, *journaled)
             }
             Task::CallCancel(nonce) => by.calls_cancel(*nonce),
+            Task::WriteOutputs(nonce) => by.writes_outputs(*nonce),
             Task::Release => by.releases(rules),
             Task::Finish(outcome) => by.finishes(outcome),
         }
     }
 
     fn status_after(&self, outcome: &Outcome) -> DeploymentStatus {
-        status(&self.status, &inputs(self.asked), outcome, Time::from_seconds(0))
+        status(&self.status, &self.inputs(), outcome, Time::from_seconds(0))
     }
 
     fn nonce(&self) -> Option<u8> {
@@ -561,7 +588,9 @@ impl World {
                 .run
                 .as_ref()
                 .is_some_and(|run| run.request.digest == digest_of(self.asked) && run.result.is_some())
-            && self.status.phase == self.status.run.as_ref().and_then(|run| run.result);
+            && self.status.phase == self.status.run.as_ref().and_then(|run| run.result)
+            && (!self.gives_outputs
+                || outputs::current(&self.status).is_none_or(|_| outputs::is_written(&outputs_spec(), &self.status)));
         nothing_flies && all_ended && (self.released || has_run)
     }
 }
@@ -601,6 +630,13 @@ impl By<'_> {
     fn journals(&self) -> Steps {
         if !self.fresh {
             return vec![self.gives_up("the journal meets a newer version")];
+        }
+        if let Some(run) = outputs::current(&self.world.status).filter(|_| self.world.gives_outputs) {
+            let before = self.world.drawn_of(&run.nonce).unwrap();
+            assert!(
+                self.world.outputs_tried.contains(&before),
+                "a run begins and nobody cared for what another one left"
+            );
         }
         let nonce = u8::try_from(self.world.drawn.len()).unwrap();
         let journal = |world: &World| {
@@ -796,6 +832,32 @@ impl By<'_> {
             let failed = Some(Task::finish(trouble()));
             steps.push(("the cancel is lost", self.then(world.clone(), failed.clone(), self.fresh)));
             steps.push(("canceled, and the answer is lost", self.then(call(world), failed, self.fresh)));
+        }
+        steps
+    }
+
+    fn writes_outputs(&self, nonce: u8) -> Steps {
+        let id = format!("id {nonce}");
+        let tried = |mut world: World, report: Report| {
+            world.outputs_tried.insert(nonce);
+            world.remember(self.process, |memory| _ = memory.outputs.insert(id.clone()));
+            self.then(world, Some(Task::finish(Outcome::Outputs(report))), self.fresh)
+        };
+        let spec = outputs_spec();
+        let written = WrittenOutputs {
+            run: id.clone(),
+            version: nonce.into(),
+            declared: outputs::digest_of(&spec),
+            secret_keys: None,
+            config_map_keys: None,
+            written_at: at(0),
+        };
+        let mut steps = vec![
+            ("outputs are written", tried(self.world.clone(), Report::Written(written, vec![]))),
+            self.gives_up("it is not its turn to read outputs"),
+        ];
+        if let (Some(world), Outcome::Failed(consequence)) = (self.lossy(), trouble()) {
+            steps.push(("outputs can't be read", tried(world, Report::Failed(consequence))));
         }
         steps
     }
