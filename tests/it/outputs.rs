@@ -205,6 +205,39 @@ async fn what_can_not_be_read_is_told_and_read_again() {
     assert_eq!(unavailable.hits(), 1);
 }
 
+/// Secrets that another provider keeps: the service says 400, and will again.
+#[tokio::test]
+async fn secrets_that_can_not_be_decrypted_are_asked_for_once_per_run_and_declaration() {
+    let world = World::new("foreign-secrets").await;
+    world.put_organization(json!({})).await;
+    put(&world, &json!({"url": "https://example.com", "password": {"secret": CANARY}}));
+    let fault = Fault::on("BatchDecryptValue").organization(world.organization.clone()).answer(400).always();
+    let refused = world.simulator.inject(fault);
+    let all = json!({"secret": {"name": "web"}, "configMap": {"name": "web"}});
+    world.put_deployment("web", json!({"outputs": all})).await;
+    let is_refused = |status: &DeploymentStatus| told(status).is_some_and(|told| told.reason == "OutputsRefused");
+    let status = world.deployment("web", "is refused", is_refused).await;
+    let message = &told(&status).unwrap().message;
+    assert!(
+        message.contains("Only secrets that Pulumi Cloud itself keeps") && message.contains("until there is"),
+        "{message}"
+    );
+    assert_eq!(
+        json!(config_map(&world, "web").await),
+        json!({"url": "https://example.com"}),
+        "this needs none of them"
+    );
+    world.merge::<Deployment>("web", json!({"spec": {"historyLimit": 3}})).await;
+    world.deployment("web", "is still refused", is_refused).await;
+    assert_eq!(refused.hits(), 1);
+
+    let open = json!({"secret": {"keys": [{"output": "url"}]}});
+    world.merge::<Deployment>("web", json!({"spec": {"outputs": open}})).await;
+    let status = written(&world, 1, "OutputsWritten").await;
+    assert_eq!((refused.hits(), status.outputs_refusal), (1, None));
+    assert_eq!(json!(secret(&world, "web").await), json!({"url": "https://example.com"}));
+}
+
 /// A new request does not keep what the run before has left from being written, and what can't be written does not keep
 /// a new request from running.
 #[tokio::test]

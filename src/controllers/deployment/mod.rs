@@ -73,7 +73,11 @@ impl Reconcile for Deployment {
         if gather::is_quiescent(&self, &context) {
             return Ok(Action::await_change());
         }
-        let Some(deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        let Some(mut deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        let has_run = deployment.status.as_ref().is_some_and(|status| status.run.is_some());
+        if has_run && deployment.metadata.deletion_timestamp.is_none() {
+            deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+        }
         let old = deployment.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());
 
