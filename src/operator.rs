@@ -24,7 +24,8 @@ use crate::{
         digest::hex,
         links::{Link, Resource},
         memory::Memory,
-        runner::{self, CONCURRENCY, Reconcile},
+        runner::{self, CONCURRENCY, EXPORTS, Reconcile},
+        turns::Turns,
         wake::Wakers,
     },
     install_key,
@@ -123,6 +124,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
             ..ObserverConfig::default()
         }),
         memory: Memory::default(),
+        exports: Turns::new(EXPORTS),
         key,
         holder,
         timings,

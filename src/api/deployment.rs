@@ -123,6 +123,11 @@ pub struct DeploymentSpec {
     #[serde(default = "default_failure_log_lines")]
     #[schemars(range(min = 0, max = 50))]
     pub failure_log_lines: u32,
+    /// Other Deployments in this namespace that must be `Ready` for what they ask for now before a run of this one starts.
+    /// One that is not there yet, or has failed, is waited for. Changing this starts no run and stops none. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub depends_on: Vec<Dependency>,
     /// Where the stack's outputs are written after each successful `update`. Changing this starts no run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<OutputsSpec>,
@@ -199,6 +204,14 @@ const fn default_failure_log_lines() -> u32 {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct SettingsRef {
     /// Name of the `StackDeploymentSettings`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Another Deployment in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Dependency {
+    /// Name of the Deployment.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
@@ -395,6 +408,10 @@ pub struct DeploymentStatus {
     /// What the newest run found of drift, when it was about drift and has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftFinding>,
+    /// Outputs that can't be had or written as declared, until there is another run, another declaration, or a request to
+    /// look again. Absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_refusal: Option<Refusal>,
     /// Which outputs were last written. Absent when none are declared or none were written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<WrittenOutputs>,

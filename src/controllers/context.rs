@@ -21,6 +21,7 @@ use super::{
     links::Resource,
     memory::Memory,
     requeue::{Consequence, Retry, backoff},
+    turns::Turns,
     wake::Wakers,
 };
 use crate::{
@@ -57,6 +58,8 @@ pub struct Context {
     pub observer: Arc<Observer>,
     /// What this process remembers.
     pub memory: Memory,
+    /// Turns at reading the whole state of a stack.
+    pub exports: Turns,
     /// The key of this installation.
     pub key: InstallKey,
     /// Random id of this process.

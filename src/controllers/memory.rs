@@ -23,6 +23,7 @@ struct Remembered {
     cancels: HashSet<String>,
     misses: HashMap<String, (u32, Instant)>,
     versions: HashMap<String, u64>,
+    outputs: HashMap<String, (String, Instant)>,
 }
 
 /// How far the search for a lost create has come.
@@ -149,6 +150,16 @@ impl Memory {
         self.lock().versions.insert(stack.to_owned(), version);
     }
 
+    /// How long ago this process last tried to write the outputs of a run.
+    pub fn outputs_tried(&self, uid: &str, run: &str) -> Option<Duration> {
+        self.lock().outputs.get(uid).filter(|(tried, _)| tried == run).map(|(_, at)| at.elapsed())
+    }
+
+    /// Notes an attempt to write the outputs of a run.
+    pub fn note_outputs(&self, uid: &str, run: &str) {
+        self.lock().outputs.insert(uid.to_owned(), (run.to_owned(), Instant::now()));
+    }
+
     /// A resource is gone.
     pub fn forget(&self, uid: &str) {
         let mut memory = self.lock();
@@ -156,6 +167,7 @@ impl Memory {
         memory.settling.remove(uid);
         memory.checked.remove(uid);
         memory.nudged.remove(uid);
+        memory.outputs.remove(uid);
     }
 
     /// Counts that a run is missing, at most once in `apart`: a lagging replica, or a right that is lost for a moment,

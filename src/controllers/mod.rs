@@ -15,6 +15,7 @@
 //! | what follows from a failed call? | [`requeue`] |
 //! | how is anything written? | [`mod@write`] |
 //! | how does a controller run? | [`runner`] |
+//! | who may do what takes long? | [`turns`] |
 
 pub mod access;
 pub mod caches;
@@ -33,6 +34,7 @@ pub mod requeue;
 pub mod runner;
 pub mod settings;
 pub mod sources;
+pub mod turns;
 pub mod wake;
 pub mod write;
 

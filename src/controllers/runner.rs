@@ -29,7 +29,7 @@ use super::{
     links::{Kind, Link, Resource},
     requeue::backoff,
     wake::object_ref,
-    write::Object,
+    write::{Object, has_finalizer},
 };
 
 /// One of the three controllers.
@@ -54,6 +54,9 @@ pub trait Reconcile: Object + Cached {
 
 /// Reconciles of all controllers together that may be under way at once.
 pub const CONCURRENCY: usize = 64;
+
+/// How many of them may be reading the whole state of a stack, which can take minutes.
+pub const EXPORTS: usize = 8;
 
 /// Runs the controller of one kind in one scope until `stop`, and then until what is under way is finished.
 pub async fn run<K: Reconcile>(
@@ -135,7 +138,15 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, Told>, 
             context.wakers.links.set(&resource(object), object.links(context));
             let relevance = object.relevance();
             let key = ObjectRef::from_obj(object);
-            let before = told.insert(key, Told { relevance: relevance.clone(), listed: true });
+            let finalized = has_finalizer(object);
+            let before = told.insert(key, Told { relevance: relevance.clone(), listed: true, finalized });
+            // `kubectl replace` takes away what its manifest lacks, and nothing else need have changed.
+            if object.meta().deletion_timestamp.is_none()
+                && !finalized
+                && before.as_ref().is_some_and(|it| it.finalized)
+            {
+                context.wakers.wake(&resource(object));
+            }
             if before.is_none_or(|before| before.relevance != relevance) {
                 let resource = resource(object);
                 context.wakers.wake_dependents(&Link::Resource(resource.clone()));
@@ -154,6 +165,7 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, Told>, 
 struct Told {
     relevance: String,
     listed: bool,
+    finalized: bool,
 }
 
 fn is_gone(resource: &Resource, context: &Context) {

@@ -434,6 +434,18 @@ async fn template() {
 }
 
 #[tokio::test]
+async fn depends_on() {
+    let (world, _) = played("depends-on.yaml").await;
+    let [cluster, ingress, database, shop_front] =
+        ["cluster/eu", "ingress/eu", "database/eu", "shop-front/eu"].map(|stack| run(&world, stack));
+    for (first, then) in
+        [(&cluster, &ingress), (&cluster, &database), (&ingress, &shop_front), (&database, &shop_front)]
+    {
+        assert!(first.status == "succeeded" && then.created >= first.modified, "{first:#?} {then:#?}");
+    }
+}
+
+#[tokio::test]
 async fn outputs() {
     let story = story("outputs.yaml");
     let world = world_for(&story).await;

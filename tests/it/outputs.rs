@@ -143,12 +143,14 @@ async fn nothing_is_written_into_what_belongs_to_others() {
     let message = &told(&status).unwrap().message;
     assert!(message.contains("Secret web: it is there already and does not belong to this Deployment"), "{message}");
     let ready = find(&status.conditions, types::READY).unwrap();
-    assert_eq!((status.phase, ready.status), (Some(Phase::Succeeded), ConditionStatus::True));
+    assert_eq!((status.phase, ready.status), (Some(Phase::Succeeded), ConditionStatus::False));
+    assert_eq!(find(&status.conditions, types::STALLED).unwrap().reason, "OutputsRefused", "only a person can help");
     assert_eq!(world.api::<Secret>().get("web").await.unwrap().resource_version(), before);
     assert!(world.requests("ExportStack").is_empty(), "it is known before the service is asked");
 
     world.delete::<Secret>("web").await;
-    written(&world, 1, "OutputsWritten").await;
+    let status = written(&world, 1, "OutputsWritten").await;
+    assert_eq!(find(&status.conditions, types::READY).unwrap().status, ConditionStatus::True);
     assert_eq!(json!(secret(&world, "web").await), json!({"url": "https://example.com", "password": CANARY}));
     assert_eq!(json!(config_map(&world, "web").await), json!({"url": "https://example.com"}), "all that is not secret");
     assert_eq!(world.runs().len(), 1);
@@ -169,18 +171,142 @@ async fn what_can_not_be_read_is_told_and_read_again() {
     };
     let status = world.deployment("web", "is too large", refused("outputs are larger than 1 MiB")).await;
     assert_eq!((told(&status).unwrap().status, status.phase), (ConditionStatus::False, Some(Phase::Succeeded)));
+    assert_eq!(find(&status.conditions, types::STALLED).unwrap().reason, "OutputsRefused");
+
+    // Nothing but a change makes it ask again; another process and a label are none.
+    let log = |number: u32| format!("refused-{number}");
+    let operator = world.start_process(world.plane.kubeconfig(), &log(1));
+    world.merge::<Deployment>("web", json!({"metadata": {"labels": {"a": "b"}}, "spec": {"historyLimit": 3}})).await;
+    world.deployment("web", "is still too large", refused("outputs are larger than 1 MiB")).await;
+    world.put_deployment("another", json!({})).await;
+    world.ended("another", 1).await;
+    operator.kill().await;
+    assert_eq!(world.requests("ExportStack").len(), 1, "it is not asked for again");
+    let ask = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}});
+    world.merge::<Deployment>("web", ask).await;
+    eventually(SOON, "somebody asked", async || match world.requests("ExportStack").len() {
+        2 => Ok(()),
+        count => Err(count),
+    })
+    .await;
+    world.delete::<Deployment>("another").await;
+    world.gone::<Deployment>("another").await;
 
     put(&world, &json!({"small": "x"}));
     let fault = || Fault::on("ExportStack").organization(world.organization.clone());
     let broken = world.simulator.inject(fault().truncate_body());
     world.merge::<Deployment>("web", json!({"spec": {"rerun": "2"}})).await;
-    written(&world, 2, "OutputsWritten").await;
+    written(&world, 3, "OutputsWritten").await;
     assert_eq!(broken.hits(), 1);
     assert_eq!(json!(config_map(&world, "web").await), json!({"small": "x"}));
     let unavailable = world.simulator.inject(fault().answer(503));
     world.merge::<Deployment>("web", json!({"spec": {"rerun": "3"}})).await;
-    written(&world, 3, "OutputsWritten").await;
+    written(&world, 4, "OutputsWritten").await;
     assert_eq!(unavailable.hits(), 1);
+}
+
+/// Secrets that another provider keeps: the service says 400, and will again.
+#[tokio::test]
+async fn secrets_that_can_not_be_decrypted_are_asked_for_once_per_run_and_declaration() {
+    let world = World::new("foreign-secrets").await;
+    world.put_organization(json!({})).await;
+    put(&world, &json!({"url": "https://example.com", "password": {"secret": CANARY}}));
+    let fault = Fault::on("BatchDecryptValue").organization(world.organization.clone()).answer(400).always();
+    let refused = world.simulator.inject(fault);
+    let all = json!({"secret": {"name": "web"}, "configMap": {"name": "web"}});
+    world.put_deployment("web", json!({"outputs": all})).await;
+    let is_refused = |status: &DeploymentStatus| told(status).is_some_and(|told| told.reason == "OutputsRefused");
+    let status = world.deployment("web", "is refused", is_refused).await;
+    let message = &told(&status).unwrap().message;
+    assert!(
+        message.contains("Only secrets that Pulumi Cloud itself keeps") && message.contains("until there is"),
+        "{message}"
+    );
+    assert_eq!(
+        json!(config_map(&world, "web").await),
+        json!({"url": "https://example.com"}),
+        "this needs none of them"
+    );
+    world.merge::<Deployment>("web", json!({"spec": {"historyLimit": 3}})).await;
+    world.deployment("web", "is still refused", is_refused).await;
+    assert_eq!(refused.hits(), 1);
+
+    let open = json!({"secret": {"keys": [{"output": "url"}]}});
+    world.merge::<Deployment>("web", json!({"spec": {"outputs": open}})).await;
+    let status = written(&world, 1, "OutputsWritten").await;
+    assert_eq!((refused.hits(), status.outputs_refusal), (1, None));
+    assert_eq!(json!(secret(&world, "web").await), json!({"url": "https://example.com"}));
+}
+
+/// A new request does not keep what the run before has left from being written, and what can't be written does not keep
+/// a new request from running.
+#[tokio::test]
+async fn outputs_and_requests_hold_back_each_other_only_for_a_moment() {
+    let world = World::new("beside").await;
+    world.put_organization(json!({})).await;
+    put(&world, &json!({"url": "https://example.com"}));
+    let fault = || Fault::on("ExportStack").organization(world.organization.clone());
+    let unavailable = world.simulator.inject(fault().answer(503).always());
+    world.put_deployment("web", json!({"outputs": {"secret": {"name": "web"}}})).await;
+    let status = world
+        .deployment("web", "can't read", |status| {
+            find(&status.conditions, types::RECONCILING).is_some_and(|it| it.reason == "ProgressingWithRetry")
+        })
+        .await;
+    let ready = find(&status.conditions, types::READY).unwrap();
+    assert_eq!((status.phase, ready.reason.as_str()), (Some(Phase::Succeeded), "OutputsPending"));
+    world.merge::<Deployment>("web", json!({"spec": {"suspend": true, "rerun": "2"}})).await;
+    let suspended = |status: &DeploymentStatus| {
+        find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == "Suspended")
+    };
+    world.deployment("web", "is suspended", suspended).await;
+    unavailable.remove();
+    written(&world, 1, "OutputsWritten").await;
+    let status = world.deployment("web", "is still suspended", suspended).await;
+    assert_eq!((status.phase, world.runs().len()), (Some(Phase::Pending), 1));
+
+    let unavailable = world.simulator.inject(fault().answer(503).always());
+    world.merge::<Deployment>("web", json!({"spec": {"suspend": false}})).await;
+    world
+        .deployment("web", "request 2 has ended", |status| {
+            status.run.as_ref().is_some_and(|run| run.version == 2 && run.result.is_some())
+        })
+        .await;
+    world.merge::<Deployment>("web", json!({"spec": {"rerun": "3"}})).await;
+    eventually(SOON, "the third run", async || if world.runs().len() == 3 { Ok(()) } else { Err(world.runs()) }).await;
+    unavailable.remove();
+    written(&world, 3, "OutputsWritten").await;
+
+    // One that fails leaves nothing, and it stays told whose outputs there are.
+    let fails = json!({"settings": {"operationContext": {"preRunCommands": ["exit 1"]}}, "outputs": {"configMap": {"name": "web"}}});
+    world.merge::<Deployment>("web", json!({"spec": fails})).await;
+    let status = world.ended("web", 4).await;
+    assert_eq!(status.phase, Some(Phase::Failed));
+    let told = told(&status).unwrap();
+    assert_eq!((told.status, told.reason.as_str()), (ConditionStatus::Unknown, "OutputsPending"));
+    assert!(told.message.starts_with("what was last written are the outputs of update 3"), "{}", told.message);
+}
+
+/// Whoever is told first that the token is not accepted tells the Organization.
+#[tokio::test]
+async fn a_token_that_is_rejected_is_the_organizations_business() {
+    let world = World::without_operator("rejected").await;
+    world.simulator.add_stack(&world.stack("web/prod")).unwrap();
+    // At this pace nobody looks again by himself while this test runs.
+    world.start_operator(|options| options.speed = 1.0);
+    world.put_organization(json!({})).await;
+    put(&world, &json!({"url": "https://example.com"}));
+    let rejected =
+        world.simulator.inject(Fault::on("ExportStack").organization(world.organization.clone()).answer(401));
+    world.put_deployment("web", json!({"outputs": {"secret": {"name": "web"}}})).await;
+    world.deployment("web", "is rejected", |status| told(status).is_some_and(|it| it.reason == "TokenRejected")).await;
+    let rejection = world.requests("ExportStack")[0].number;
+    eventually(SOON, "the Organization looks again", async || {
+        let looks = world.requests("GetOrganizationMetadata");
+        if looks.iter().any(|look| look.number > rejection) { Ok(()) } else { Err(looks.len()) }
+    })
+    .await;
+    assert_eq!(rejected.hits(), 1);
 }
 
 /// A state of 200 MB goes through the operator, which needs no more memory for it than for a small one.

@@ -1,5 +1,6 @@
 //! IO, reads only: what the decision about a Deployment needs, from both sides.
 
+mod dependencies;
 mod road;
 
 use std::{collections::HashSet, sync::Arc};
@@ -10,7 +11,7 @@ use kube::{Api, ResourceExt};
 use super::{
     mirror::View,
     outputs::{self, Declared},
-    plan::{Adoptee, Inputs, Reach, Recovery, Road, Sighting, could_start},
+    plan::{Adoptee, Inputs, Reach, Recovery, Road, Sighting, could_start, outputs_due, outputs_first},
     reason::Reason,
     request::{self, Asked, Settings},
 };
@@ -44,6 +45,8 @@ pub struct Means {
     /// For the create.
     pub permit: Option<Permit>,
 }
+
+pub use dependencies::request_state;
 
 /// The name under which this object is woken.
 #[must_use]
@@ -112,19 +115,15 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         }
         return Ok((inputs, means));
     }
-    let is_new = request::is_new(&inputs, status);
-    let unwritten = inputs.outputs.as_ref().and_then(|declared| {
-        outputs::unwritten(Some(&declared.spec), status)
-            .or_else(|| outputs::current(status).filter(|_| declared.is_gone))
-    });
-    if let (Some(run), false, false) = (unwritten, is_new, deleting) {
+    if let (Some(run), false) = (outputs_due(&inputs, status), deleting) {
         match reach(context, &this, owner.as_ref(), &run.target).await? {
             Way::Open(connection) => means.connection = Some(connection),
             Way::NotYet => inputs.reach = Reach::NotYet,
             Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
         }
     }
-    if could_start(&inputs, status) || (inputs.adopt.is_some() && !deleting) {
+    let starts = could_start(&inputs, status) && outputs_first(&inputs, status).is_none();
+    if starts || (inputs.adopt.is_some() && !deleting) {
         inputs.road =
             road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
     }
@@ -138,8 +137,11 @@ async fn declared_outputs(
     context: &Context,
 ) -> Result<Option<Declared>, Error> {
     let Some(spec) = &deployment.spec.outputs else { return Ok(None) };
-    let mut declared = Declared { spec: spec.clone(), is_gone: false };
-    if outputs::current(status).is_some() && outputs::unwritten(Some(spec), status).is_none() {
+    let uid = deployment.uid().unwrap_or_default();
+    let tried = outputs::current(status).and_then(|run| context.memory.outputs_tried(&uid, &run.id));
+    let is_untried = tried.is_none_or(|ago| ago >= context.timings.resync);
+    let mut declared = Declared { spec: spec.clone(), is_gone: false, is_untried };
+    if outputs::is_written(spec, status) {
         let this = resource(deployment);
         for (kind, target) in outputs::targets(spec) {
             let version = match kind {
@@ -157,8 +159,9 @@ fn outputs_are_due(deployment: &Deployment, status: &DeploymentStatus, context: 
     let Some(spec) = &deployment.spec.outputs else { return status.outputs.is_some() };
     let namespace = deployment.namespace().unwrap_or_default();
     let is_gone =
-        || outputs::targets(spec).any(|(kind, target)| context.sources.get(kind, &namespace, &target.name).is_none());
-    outputs::unwritten(Some(spec), status).is_some() || (outputs::current(status).is_some() && is_gone())
+        outputs::targets(spec).any(|(kind, target)| context.sources.get(kind, &namespace, &target.name).is_none());
+    let declared = Declared { spec: spec.clone(), is_gone, is_untried: true };
+    outputs::due(&declared, deployment.annotations().get(REQUESTED_AT).map(String::as_str), status).is_some()
 }
 
 /// What is known of the content of the settings that count for the request. A cache may be behind what a run has used,
@@ -218,6 +221,7 @@ pub fn links(deployment: &Deployment, context: &Context) -> HashSet<Link> {
     });
     sources::links(&values, &this.namespace)
         .chain(targets)
+        .chain(dependencies::links(deployment, context))
         .chain(
             settings.into_iter().chain(owner(deployment, context)).chain(ways(deployment, context)).map(Link::Resource),
         )

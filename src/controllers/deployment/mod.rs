@@ -54,9 +54,10 @@ impl Reconcile for Deployment {
     const KIND: Kind = Kind::Deployment;
 
     fn relevance(&self) -> String {
-        let ready =
-            self.status.as_ref().and_then(|status| find(&status.conditions, types::READY)).map(|ready| ready.status);
-        format!("{:?} {:?} {ready:?}", self.metadata.generation, self.metadata.deletion_timestamp.is_some())
+        let ready = self.status.as_ref().and_then(|status| find(&status.conditions, types::READY));
+        let ready = ready.map(|ready| (ready.status, &ready.reason, ready.observed_generation));
+        let deleting = self.metadata.deletion_timestamp.is_some();
+        format!("{:?} {deleting} {ready:?} {:?}", self.metadata.generation, gather::request_state(self))
     }
 
     fn links(&self, context: &Context) -> HashSet<Link> {
@@ -73,7 +74,11 @@ impl Reconcile for Deployment {
         if gather::is_quiescent(&self, &context) {
             return Ok(Action::await_change());
         }
-        let Some(deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        let Some(mut deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        let has_run = deployment.status.as_ref().is_some_and(|status| status.run.is_some());
+        if has_run && deployment.metadata.deletion_timestamp.is_none() {
+            deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+        }
         let old = deployment.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());
 

@@ -5,10 +5,7 @@ use std::time::Duration;
 use super::{mirror::View, outputs::Report, plan::Adoption};
 use crate::{
     api::deployment::{DriftFinding, Failure, Phase, Refusal, Retry},
-    controllers::{
-        conditions::Words,
-        requeue::{self, Consequence},
-    },
+    controllers::{conditions::Words, requeue::Consequence},
 };
 
 /// What came of a plan.
@@ -66,8 +63,8 @@ pub enum Outcome {
         /// The attempt that follows it.
         retry: Option<Retry>,
     },
-    /// The stack's outputs were written, or could not be; then they are tried again.
-    Outputs(Report, requeue::Retry),
+    /// The stack's outputs were written, or could not be.
+    Outputs(Report),
     /// The run's cancel was sent.
     CancelSent,
     /// The service could not be asked, or refused.

@@ -7,24 +7,28 @@ use serde_json::json;
 use super::{plan::Inputs, reason::Reason};
 use crate::{
     api::{
-        ConditionStatus, DeploymentStatus, Time,
-        deployment::{Operation, OutputsSpec, OutputsTarget, Phase, Run, WrittenOutputs},
+        Condition, ConditionStatus, DeploymentStatus, Time,
+        condition::find,
+        deployment::{Operation, OutputsSpec, OutputsTarget, Phase, Refusal, Run, WrittenOutputs},
         settings::SourceKind,
     },
     controllers::{
-        conditions::{OUTPUTS_WRITTEN, Words, condition, remove, set},
+        conditions::{OUTPUTS_WRITTEN, Standing, Words, condition, remove, set, set_standing},
         digest,
+        requeue::Consequence,
     },
     pulumi::wire::StackOutputs,
 };
 
-/// What is declared of outputs, and whether it is still there.
+/// What is declared of outputs, and what is known of it beside status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Declared {
     /// The declaration.
     pub spec: OutputsSpec,
     /// Whether a Secret or ConfigMap that was written is gone.
     pub is_gone: bool,
+    /// Whether this process has not tried to write the newest run's for a while: then a new request waits for an attempt.
+    pub is_untried: bool,
 }
 
 /// The Secret and the ConfigMap that are declared, the ConfigMap first: it needs nothing decrypted.
@@ -33,21 +37,52 @@ pub fn targets(spec: &OutputsSpec) -> impl Iterator<Item = (SourceKind, &Outputs
     config_map.chain(spec.secret.iter().map(|target| (SourceKind::Secret, target)))
 }
 
-/// The run whose outputs stand in the stack and are not written as declared. Only an update that succeeded counts: a
-/// stack that was left half-way is nobody's source.
+/// The run whose outputs are to be written: they are not where they are declared to be, and nothing says that they never
+/// will be.
 #[must_use]
-pub fn unwritten<'a>(spec: Option<&OutputsSpec>, status: &'a DeploymentStatus) -> Option<&'a Run> {
-    let spec = spec?;
-    let run = current(status)?;
-    let is_written =
-        status.outputs.as_ref().is_some_and(|it| it.run == run.id && it.declared == digest::plain(&json!(spec)));
-    (!is_written).then_some(run)
+pub fn due<'a>(declared: &Declared, requested_at: Option<&str>, status: &'a DeploymentStatus) -> Option<&'a Run> {
+    let is_due = !is_written(&declared.spec, status) || declared.is_gone;
+    current(status).filter(|_| is_due && refusal(&declared.spec, requested_at, status).is_none())
 }
 
-/// The run after which outputs can be written.
+/// Whether the outputs of the newest run were written as they are declared.
+#[must_use]
+pub fn is_written(spec: &OutputsSpec, status: &DeploymentStatus) -> bool {
+    // A declaration that was changed and changed back leaves a doubt.
+    let is_sure = told(status).is_none_or(|told| told.status != ConditionStatus::Unknown);
+    let as_declared = |written: &&WrittenOutputs| written.declared == digest_of(spec);
+    let written = status.outputs.as_ref().filter(as_declared);
+    is_sure && current(status).is_some_and(|run| written.is_some_and(|written| written.run == run.id))
+}
+
+/// The run after which outputs can be written. Only an update that succeeded counts: a stack that was left half-way is
+/// nobody's source.
 #[must_use]
 pub fn current(status: &DeploymentStatus) -> Option<&Run> {
     status.run.as_ref().filter(|run| run.operation == Operation::Update && run.result == Some(Phase::Succeeded))
+}
+
+/// Digest of a declaration.
+#[must_use]
+pub fn digest_of(spec: &OutputsSpec) -> String {
+    digest::plain(&json!(spec))
+}
+
+/// What is remembered when outputs can't be had: they are asked for again when the run, the declaration or the annotation
+/// that asks for a look has changed.
+#[must_use]
+pub fn refused(run: &Run, spec: &OutputsSpec, requested_at: Option<&str>, message: String) -> Refusal {
+    Refusal { digest: digest::plain(&json!([run.id, spec, requested_at])), message }
+}
+
+/// The refusal that still holds.
+fn refusal<'a>(spec: &OutputsSpec, requested_at: Option<&str>, status: &'a DeploymentStatus) -> Option<&'a Refusal> {
+    let run = current(status)?;
+    status.outputs_refusal.as_ref().filter(|known| **known == refused(run, spec, requested_at, known.message.clone()))
+}
+
+fn told(status: &DeploymentStatus) -> Option<&Condition> {
+    find(&status.conditions, OUTPUTS_WRITTEN)
 }
 
 /// What goes into a Secret or ConfigMap.
@@ -106,45 +141,115 @@ fn is_key(text: &str) -> bool {
 /// What came of writing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Report {
-    /// Everything that can be was written.
+    /// Everything that can be was written; what can't be, in sentences' parts.
     Written(WrittenOutputs, Vec<String>),
-    /// It was not, and why.
-    Failed(Words),
+    /// They were not, and it is tried again.
+    Failed(Consequence),
+    /// They can't be had, and are not asked for again.
+    Refused(Refusal),
+}
+
+/// Shows outputs, and says where a Deployment stands then: one whose run has ended well also declares its outputs.
+#[must_use]
+pub fn tell(
+    status: &mut DeploymentStatus,
+    standing: Standing,
+    inputs: &Inputs,
+    report: Option<&Report>,
+    now: Time,
+) -> Standing {
+    show(status, inputs, report, now);
+    let (Standing::Done(_), Some(declared), Some(run)) = (&standing, &inputs.outputs, current(status)) else {
+        return standing;
+    };
+    if let Some(Report::Failed(consequence)) = report {
+        if let Standing::Retrying(Words { message, .. }) = &consequence.standing {
+            // It may have been Ready with other outputs.
+            let pending = Standing::InProgress(Words::new(Reason::OutputsPending, message));
+            set_standing(&mut status.conditions, &pending, inputs.generation, now);
+        }
+        consequence.standing.clone()
+    } else if let Some(refusal) = refusal(&declared.spec, inputs.requested_at.as_deref(), status) {
+        Standing::Stalled(Words::new(Reason::OutputsRefused, refusal.message.clone()))
+    } else if is_written(&declared.spec, status) {
+        standing
+    } else {
+        let message = format!("update {} of {} succeeded; its outputs are written next", run.version, run.target);
+        Standing::InProgress(Words::new(Reason::OutputsPending, message))
+    }
 }
 
 /// Shows what came of writing, or that it is to come. What is not declared any more is forgotten.
 pub fn show(status: &mut DeploymentStatus, inputs: &Inputs, report: Option<&Report>, now: Time) {
     let Some(declared) = &inputs.outputs else {
-        status.outputs = None;
+        (status.outputs, status.outputs_refusal) = (None, None);
         return remove(&mut status.conditions, OUTPUTS_WRITTEN);
     };
+    let spec = &declared.spec;
+    match report {
+        Some(Report::Written(written, _)) => (status.outputs, status.outputs_refusal) = (Some(written.clone()), None),
+        Some(Report::Refused(refusal)) => status.outputs_refusal = Some(refusal.clone()),
+        Some(Report::Failed(_)) | None => {
+            status.outputs_refusal = refusal(spec, inputs.requested_at.as_deref(), status).cloned();
+        }
+    }
     let (value, words) = match report {
+        Some(Report::Written(written, omitted)) if omitted.is_empty() => {
+            (ConditionStatus::True, Words::new(Reason::OutputsWritten, message(written, spec)))
+        }
         Some(Report::Written(written, omitted)) => {
-            status.outputs = Some(written.clone());
-            let message = message(written, &declared.spec);
-            if omitted.is_empty() {
-                (ConditionStatus::True, Words::new(Reason::OutputsWritten, message))
-            } else {
-                let message = format!("{message}, but {}", omitted.join("; "));
-                (ConditionStatus::False, Words::new(Reason::OutputsIncomplete, message))
-            }
+            let message = format!("{}, but {}", message(written, spec), omitted.join("; "));
+            (ConditionStatus::False, Words::new(Reason::OutputsIncomplete, message))
         }
-        Some(Report::Failed(words)) => (ConditionStatus::False, words.clone()),
-        None => {
-            let Some(run) = unwritten(Some(&declared.spec), status) else { return };
-            let is_told =
-                status.conditions.iter().any(|it| it.type_ == OUTPUTS_WRITTEN && it.status == ConditionStatus::False);
-            if is_told {
-                return;
-            }
-            let message = format!("the outputs that update {} of {} left are read now", run.version, run.target);
-            (ConditionStatus::Unknown, Words::new(Reason::OutputsPending, message))
-        }
+        Some(Report::Failed(consequence)) => (ConditionStatus::False, consequence.standing.words().clone()),
+        Some(Report::Refused(_)) | None => match to_come(spec, status) {
+            Some(told) => told,
+            None => return,
+        },
     };
     set(
         &mut status.conditions,
         condition(OUTPUTS_WRITTEN, value, &words.reason, &words.message, inputs.generation, now),
     );
+}
+
+/// What is said while nothing is written. Nothing: what is said already stays true.
+fn to_come(spec: &OutputsSpec, status: &DeploymentStatus) -> Option<(ConditionStatus, Words)> {
+    let is_told = told(status).is_some_and(|told| told.status == ConditionStatus::False);
+    let pending = |message: String| Some((ConditionStatus::Unknown, Words::new(Reason::OutputsPending, message)));
+    let run = status.run.as_ref()?;
+    if current(status).is_some() {
+        let is_incomplete = told(status).is_some_and(|told| told.reason == format!("{:?}", Reason::OutputsIncomplete));
+        return match &status.outputs_refusal {
+            Some(refusal) => {
+                Some((ConditionStatus::False, Words::new(Reason::OutputsRefused, refusal.message.clone())))
+            }
+            None if is_written(spec, status) || (is_told && !is_incomplete) => None,
+            None => pending(format!("the outputs that update {} of {} left are read now", run.version, run.target)),
+        };
+    }
+    match &status.outputs {
+        Some(written) if written.declared == digest_of(spec) => {
+            let since = run.result.map(|result| {
+                format!("; since then there was {} {} ({result}), which left none to write", run.operation, run.version)
+            });
+            let message = format!("{}{}", message(written, spec), since.unwrap_or_default());
+            (!is_told).then(|| (ConditionStatus::True, Words::new(Reason::OutputsWritten, message)))
+        }
+        Some(written) => pending(format!(
+            "what was last written are the outputs of update {}, as they were declared then; as they are declared now \
+             they are written after the next update that succeeds",
+            written.version
+        )),
+        None => pending("none were written yet: that is done after an update that succeeds".to_owned()),
+    }
+}
+
+/// An update has succeeded: what was told of the outputs of an earlier one does not speak of its.
+pub fn begin(status: &mut DeploymentStatus) {
+    if current(status).is_some() && told(status).is_some_and(|told| told.status == ConditionStatus::False) {
+        remove(&mut status.conditions, OUTPUTS_WRITTEN);
+    }
 }
 
 /// What was written, for people.
@@ -167,10 +272,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{
-        api::condition::find,
-        controllers::deployment::plan::tests::{inputs, run},
-    };
+    use crate::controllers::deployment::plan::tests::{inputs, run};
 
     fn spec(written: serde_json::Value) -> OutputsSpec {
         serde_json::from_value(written).unwrap()
@@ -234,51 +336,134 @@ mod tests {
         }
     }
 
+    fn declared(spec: &OutputsSpec) -> Declared {
+        Declared { spec: spec.clone(), is_gone: false, is_untried: true }
+    }
+
     #[test]
     fn outputs_are_written_once_per_update_that_succeeded_and_per_declaration() {
-        let declared = spec(json!({"secret": {"name": "s"}}));
+        let wanted = declared(&spec(json!({"secret": {"name": "s"}})));
+        let is_due = |wanted: &Declared, status: &DeploymentStatus| due(wanted, None, status).is_some();
         let mut status = ended(Operation::Update, Phase::Succeeded);
-        assert!(unwritten(None, &status).is_none());
-        assert!(unwritten(Some(&declared), &status).is_some());
-        status.outputs = Some(written(&declared));
-        assert!(unwritten(Some(&declared), &status).is_none());
-        assert!(unwritten(Some(&spec(json!({"secret": {"name": "other"}}))), &status).is_some());
+        assert!(is_due(&wanted, &status));
+        status.outputs = Some(written(&wanted.spec));
+        assert!(!is_due(&wanted, &status));
+        assert!(is_due(&Declared { is_gone: true, ..wanted.clone() }, &status));
+        assert!(is_due(&declared(&spec(json!({"secret": {"name": "other"}}))), &status));
         status.run.as_mut().unwrap().id = "another".into();
-        assert!(unwritten(Some(&declared), &status).is_some());
+        assert!(is_due(&wanted, &status));
         for other in [ended(Operation::Update, Phase::Failed), ended(Operation::Destroy, Phase::Succeeded)] {
-            assert!(unwritten(Some(&declared), &other).is_none());
+            assert!(!is_due(&wanted, &other));
         }
+    }
+
+    /// A Deployment's status, told one thing after another.
+    struct Told {
+        status: DeploymentStatus,
+        inputs: Inputs,
+    }
+
+    impl Told {
+        fn new(spec: &OutputsSpec) -> Self {
+            let inputs = Inputs { outputs: Some(declared(spec)), ..inputs(1) };
+            Self { status: ended(Operation::Update, Phase::Succeeded), inputs }
+        }
+
+        /// What the condition says then, and where the resource as a whole stands.
+        fn then(&mut self, report: Option<&Report>) -> (ConditionStatus, String, String, Standing) {
+            let done = Standing::Done(Words::new(Phase::Succeeded, ""));
+            let standing = tell(&mut self.status, done, &self.inputs, report, Time::from_seconds(2));
+            let told = told(&self.status).unwrap().clone();
+            (told.status, told.reason, told.message, standing)
+        }
+    }
+
+    fn trouble() -> Report {
+        Report::Failed(Consequence {
+            class: crate::pulumi::Class::Unavailable,
+            standing: Standing::Retrying(Words::new(Reason::OutputsPending, "503")),
+            retry: crate::controllers::requeue::Retry::Backoff,
+            detail: String::new(),
+        })
     }
 
     #[test]
     fn what_came_of_it_is_told_and_forgotten_with_the_declaration() {
-        let declared = spec(json!({"secret": {"name": "s"}}));
-        let inputs = |outputs| Inputs { outputs, ..inputs(1) };
-        let with = inputs(Some(Declared { spec: declared.clone(), is_gone: false }));
-        let mut status = ended(Operation::Update, Phase::Succeeded);
-        let mut told = |report: Option<&Report>, inputs: &Inputs| {
-            show(&mut status, inputs, report, Time::from_seconds(2));
-            let told = find(&status.conditions, OUTPUTS_WRITTEN);
-            (told.map(|it| (it.status, it.reason.clone(), it.message.clone())), status.outputs.is_some())
-        };
-        let (pending, _) = told(None, &with);
-        assert_eq!(pending.map(|it| (it.0, it.1)), Some((ConditionStatus::Unknown, "OutputsPending".into())));
-        let failed = Report::Failed(Words::new(Reason::OutputsRefused, "no"));
-        let (refused, is_written) = told(Some(&failed), &with);
-        assert_eq!((refused.map(|it| it.0), is_written), (Some(ConditionStatus::False), false));
+        use ConditionStatus::{False, True, Unknown};
+        let wanted = spec(json!({"secret": {"name": "s"}}));
+        let mut it = Told::new(&wanted);
+        let (value, reason, _, standing) = it.then(None);
+        assert_eq!((value, reason.as_str()), (Unknown, "OutputsPending"));
+        assert!(matches!(standing, Standing::InProgress(words) if words.reason == "OutputsPending"));
+
+        let (value, _, message, standing) = it.then(Some(&trouble()));
+        assert_eq!((value, message.as_str()), (False, "503"));
+        assert!(matches!(standing, Standing::Retrying(_)));
+        assert_eq!(it.then(None).2, "503", "it is not taken back before it is tried again");
+
+        let run = run(1);
+        let (value, reason, message, standing) =
+            it.then(Some(&Report::Refused(refused(&run, &wanted, None, "too large".into()))));
+        assert_eq!((value, reason.as_str(), message.as_str()), (False, "OutputsRefused", "too large"));
+        assert!(matches!(standing, Standing::Stalled(words) if words.reason == "OutputsRefused"));
+        assert_eq!((it.then(None).0, it.status.outputs_refusal.is_some()), (False, true));
+        it.inputs.requested_at = Some("now".into());
+        let (_, _, _, standing) = it.then(None);
+        assert!(it.status.outputs_refusal.is_none() && matches!(standing, Standing::InProgress(_)));
+
+        let (value, reason, message, standing) = it.then(Some(&Report::Written(written(&wanted), vec![])));
+        let all = "the outputs of update 1 are in 1 key of Secret s";
+        assert_eq!((value, reason.as_str(), message.as_str()), (True, "OutputsWritten", all));
+        assert!(matches!(standing, Standing::Done(_)));
+        assert_eq!(it.then(None).0, True);
+        let some = Report::Written(written(&wanted), vec!["the stack has no output \"x\"".into()]);
+        let (value, reason, _, standing) = it.then(Some(&some));
+        assert_eq!((value, reason.as_str()), (False, "OutputsIncomplete"));
+        assert!(matches!(standing, Standing::Done(_)), "the rest can be used");
+
+        it.inputs.outputs = None;
+        show(&mut it.status, &it.inputs, None, Time::from_seconds(2));
+        assert!(told(&it.status).is_none() && it.status.outputs.is_none());
+    }
+
+    /// Whatever has happened since, it is told whose outputs they are.
+    #[test]
+    fn what_is_told_stays_true_when_later_runs_leave_nothing() {
+        use ConditionStatus::{True, Unknown};
+        let wanted = spec(json!({"secret": {"name": "s"}}));
+        let mut it = Told::new(&wanted);
+        it.then(Some(&Report::Written(written(&wanted), vec![])));
+        let failed = Run { id: "2".into(), version: 2, result: Some(Phase::Failed), ..run(1) };
+        it.status.run = Some(failed.clone());
+        let (value, _, message, _) = it.then(None);
+        assert_eq!(value, True);
+        let since = "the outputs of update 1 are in 1 key of Secret s; since then there was update 2 (Failed)";
+        assert!(message.starts_with(since), "{message}");
+
+        let more = spec(json!({"secret": {"name": "s"}, "configMap": {"name": "c"}}));
+        it.inputs.outputs = Some(declared(&more));
+        let (value, _, message, _) = it.then(None);
+        assert_eq!(value, Unknown);
+        assert!(message.starts_with("what was last written are the outputs of update 1, as they were declared"));
+
+        // One that succeeded, and another came and failed before the first's were written.
+        let mut it = Told::new(&wanted);
+        assert!(it.then(None).2.ends_with("are read now"));
+        it.status.run = Some(failed);
+        let (value, _, message, _) = it.then(None);
         assert_eq!(
-            told(None, &with).0.map(|it| it.1),
-            Some("OutputsRefused".into()),
-            "it is not taken back before it is tried again"
+            (value, message.as_str()),
+            (Unknown, "none were written yet: that is done after an update that succeeds")
         );
-        let all = Report::Written(written(&declared), vec![]);
-        let (done, is_written) = told(Some(&all), &with);
-        let message = "the outputs of update 1 are in 1 key of Secret s".to_owned();
-        assert_eq!((done, is_written), (Some((ConditionStatus::True, "OutputsWritten".into(), message)), true));
-        assert_eq!(told(None, &with).0.map(|it| it.0), Some(ConditionStatus::True));
-        let some = Report::Written(written(&declared), vec!["the stack has no output \"x\"".into()]);
-        let (incomplete, is_written) = told(Some(&some), &with);
-        assert_eq!((incomplete.map(|it| it.1), is_written), (Some("OutputsIncomplete".into()), true));
-        assert_eq!(told(None, &inputs(None)), (None, false));
+    }
+
+    #[test]
+    fn a_declaration_that_is_changed_and_changed_back_is_written_again() {
+        let (one, other) = (spec(json!({"secret": {"name": "s"}})), spec(json!({"secret": {"name": "t"}})));
+        let mut it = Told::new(&one);
+        it.then(Some(&Report::Written(written(&one), vec!["something is missing".into()])));
+        it.inputs.outputs = Some(declared(&other));
+        assert_eq!(it.then(None).0, ConditionStatus::Unknown);
+        assert!(due(&declared(&one), None, &it.status).is_some(), "what was missing is not known any more");
     }
 }

@@ -262,7 +262,7 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     let is_new = is_new(inputs, status);
     match active {
         Some(run) => active_run(inputs, run, is_new),
-        None if is_new => start(inputs, status),
+        None if is_new => outputs_first(inputs, status).unwrap_or_else(|| start(inputs, status)),
         None => match owed(inputs, status) {
             None => handled(inputs, status),
             Some(retry) => again(inputs, status, retry),
@@ -293,16 +293,29 @@ fn again(inputs: &Inputs, status: &DeploymentStatus, retry: &Retry) -> Plan {
     }
 }
 
-/// The request has run to its end. What the stack gives out since then is written down; it holds back no other request.
+/// The request has run to its end. What the stack gives out since then is written down.
 fn handled(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
-    let Some(declared) = &inputs.outputs else { return Plan::Idle };
-    let rewritten = outputs::current(status).filter(|_| declared.is_gone);
-    let Some(run) = outputs::unwritten(Some(&declared.spec), status).or(rewritten) else { return Plan::Idle };
+    let Some(run) = outputs_due(inputs, status) else { return Plan::Idle };
     match &inputs.reach {
         Reach::Open => Plan::WriteOutputs(Box::new(run.clone())),
         Reach::NotYet => Plan::Hold,
         Reach::Blocked(words) => Plan::AwaitOutputs(words.clone()),
     }
+}
+
+/// The run whose outputs are to be written.
+#[must_use]
+pub fn outputs_due<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Run> {
+    outputs::due(inputs.outputs.as_ref()?, inputs.requested_at.as_deref(), status)
+}
+
+/// What the run before left is written before a new request goes its way, however long that waits. It waits for one
+/// attempt at it, not for its success.
+#[must_use]
+pub fn outputs_first(inputs: &Inputs, status: &DeploymentStatus) -> Option<Plan> {
+    let is_due = inputs.reach == Reach::Open && inputs.outputs.as_ref().is_some_and(|declared| declared.is_untried);
+    let run = outputs_due(inputs, status).filter(|_| is_due)?;
+    Some(Plan::WriteOutputs(Box::new(run.clone())))
 }
 
 /// A status that was written for another object, or by an operator that digests differently.

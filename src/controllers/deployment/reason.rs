@@ -13,6 +13,10 @@ pub enum Reason {
     Settling,
     /// The settings are missing or not in sync yet.
     SettingsNotReady,
+    /// A Deployment that must come first is missing, or is not Ready for its current request.
+    DependencyNotReady,
+    /// Deployments wait for each other in a circle.
+    DependencyCycle,
     /// A Secret, ConfigMap or key is not there.
     SourceMissing,
     /// Nothing new is started, or nothing is written remotely.
@@ -61,7 +65,7 @@ pub enum Reason {
     OutputsWritten,
     /// They are, but for some that cannot be written as declared.
     OutputsIncomplete,
-    /// The Secret or ConfigMap for them is not this Deployment's, or cannot be written.
+    /// The Secret or ConfigMap for them is not this Deployment's or cannot be written, or they cannot be had for good.
     OutputsRefused,
     /// The status was taken over from a backup or another operator, or a person says that the request needs no run.
     Adopted,

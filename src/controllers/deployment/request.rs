@@ -253,6 +253,7 @@ mod tests {
     #[case("/spec/historyLimit", json!(3))]
     #[case("/spec/failureLogLines", json!(0))]
     #[case("/spec/inheritSettings", json!(true))]
+    #[case("/spec/dependsOn", json!([{"name": "network"}]))]
     #[case("/spec/outputs", json!({"secret": {"name": "web-outputs"}}))]
     #[case("/spec/runOnSettingsChange", json!(true))]
     #[case("/metadata/generation", json!(7))]

@@ -30,8 +30,10 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         next.observed_generation = Some(inputs.generation);
         next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
     }
+    let is_new = next.request.is_some() && request::is_new(inputs, &next);
     let standing = match outcome {
         Outcome::Released | Outcome::Held => return next,
+        Outcome::Outputs(report) if is_new => return beside_a_request(next, inputs, report, now),
         // The request has been handled; whatever waited since is as if it had never been asked for.
         Outcome::Nothing | Outcome::Outputs(..) => match next.run.as_ref().map(|run| run.result) {
             Some(Some(result)) => {
@@ -102,12 +104,10 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             }
             next.retry.clone_from(retry);
             drift::show(&mut next, drift.as_ref(), inputs.generation, now);
-            if next.request.is_some() && request::is_new(inputs, &next) {
+            outputs::begin(&mut next);
+            if is_new {
                 // The end is that of an earlier request; this one has not run.
-                pending(
-                    &mut next,
-                    on_its_way(Reason::Settling, "the run of the request before has ended; this one is next"),
-                )
+                pending(&mut next, on_its_way(Reason::Settling, NEXT))
             } else if next.retry.is_some() {
                 awaits_retry(&mut next)
             } else {
@@ -121,13 +121,14 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     };
     history::note_pending(&mut next, inputs, waits(outcome), now);
     history::trim(&mut next.history, inputs.history_limit);
-    let report = if let Outcome::Outputs(report, _) = outcome { Some(report) } else { None };
-    outputs::show(&mut next, inputs, report, now);
+    let report = if let Outcome::Outputs(report) = outcome { Some(report) } else { None };
+    let standing = outputs::tell(&mut next, standing, inputs, report, now);
     next.step = next.run.as_ref().filter(|_| next.phase != Some(Phase::Pending)).and_then(step_column);
     set_standing(&mut next.conditions, &standing, inputs.generation, now);
     next
 }
 
+const NEXT: &str = "the run of the request before has ended; this one is next";
 const SETTLING: &str = "the request and all that it uses must stay the same for spec.settle before it runs";
 const CREATE_PENDING: &str = "the answer to the creation of the run was lost; \
     the stack's deployments are searched for it once it can't be on its way any more";
@@ -201,6 +202,24 @@ const fn waits(outcome: &Outcome) -> bool {
 fn awaits_retry(next: &mut DeploymentStatus) -> Standing {
     let message = ended(next, Phase::Failed).words().message.clone();
     pending(next, on_its_way(Reason::Retrying, &message))
+}
+
+/// The outputs are those of an earlier request. The one that is asked for now has not run, and may have said already what
+/// it waits for.
+fn beside_a_request(
+    mut next: DeploymentStatus,
+    inputs: &Inputs,
+    report: &outputs::Report,
+    now: Time,
+) -> DeploymentStatus {
+    outputs::show(&mut next, inputs, Some(report), now);
+    let ready = find(&next.conditions, types::READY).filter(|ready| ready.observed_generation == inputs.generation);
+    if next.phase != Some(Phase::Pending) || ready.is_none_or(|ready| ready.status == ConditionStatus::True) {
+        let standing = pending(&mut next, on_its_way(Reason::Settling, NEXT));
+        next.step = None;
+        set_standing(&mut next.conditions, &standing, inputs.generation, now);
+    }
+    next
 }
 
 fn on_its_way(reason: Reason, message: &str) -> Standing {
@@ -343,9 +362,9 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
             note: drift::message(finding, run),
         });
     }
-    if let Some(happening) = outputs_event(old, new) {
-        happenings.push(happening);
-    }
+    let outputs = outputs_event(old, new);
+    let outputs_note = outputs.as_ref().map(|told| told.note.clone());
+    happenings.extend(outputs);
     match end {
         Some(Phase::Succeeded) => {
             happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });
@@ -361,6 +380,7 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
         Some(Phase::Pending | Phase::Queued | Phase::Running) | None => {
             let stalled = find(&new.conditions, types::STALLED).filter(|stalled| {
                 find(&old.conditions, types::STALLED).map(|before| &before.reason) != Some(&stalled.reason)
+                    && outputs_note.as_ref() != Some(&stalled.message)
             });
             if let Some(stalled) = stalled {
                 happenings.push(Happening {

@@ -181,6 +181,7 @@ const FULL: [(&str, &str); 6] = [
         deletionPolicy: Cancel
         historyLimit: 50
         failureLogLines: 0
+        dependsOn: [{name: network}, {name: cluster}]
         outputs:
           secret:
             name: web-outputs

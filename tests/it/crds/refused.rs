@@ -168,6 +168,8 @@ async fn targets_and_operations(#[case] spec: &str, #[case] expected: &str) {
     "retry: {limit: 1, backoff: {initial: 1h}}",
     "backoff.initial is longer than backoff.max"
 )]
+#[case::a_nameless_dependency("dependsOn: [{}]", "spec.dependsOn[0].name: Required value")]
+#[case::a_dependency_twice("dependsOn: [{name: a}, {name: a}]", "spec.dependsOn[1]: Duplicate value")]
 #[case::outputs_for_nobody("outputs: {}", "write at least one of secret and configMap")]
 #[case::an_odd_target("outputs: {secret: {name: Web}}", "spec.outputs.secret.name in body should match")]
 #[case::an_odd_key(

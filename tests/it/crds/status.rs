@@ -202,6 +202,7 @@ fn deployment() -> DeploymentStatus {
             }),
             seen_at: TIME,
         }),
+        outputs_refusal: Some(Refusal { digest: text("v1:digest"), message: text("too large") }),
         outputs: Some(WrittenOutputs {
             run: text("id"),
             version: LARGE,

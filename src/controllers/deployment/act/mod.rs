@@ -21,6 +21,7 @@ use super::{
     outputs::Report,
     plan::{Conclusion, Inputs, Plan, due_in},
     reason::Reason,
+    request,
 };
 use crate::{
     api::{
@@ -61,12 +62,15 @@ pub async fn act(
         (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::CreatePending(remaining)),
         (Plan::Withdraw, _) => withdraw(deployment, context).await?,
         (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
-        (Plan::AwaitOutputs(words), _) => {
-            (deployment, Outcome::Outputs(Report::Failed(words), Retry::After(context.timings.resync)))
-        }
+        (Plan::AwaitOutputs(words), _) => (deployment, Outcome::Outputs(outputs::out_of_reach(words, context))),
         (Plan::WriteOutputs(run), Some(connection)) => match &inputs.outputs {
             Some(declared) => {
-                let outcome = outputs::write(&run, &declared.spec, &deployment, &connection, context, now).await?;
+                let report = outputs::write(&run, &declared.spec, &deployment, &connection, context, now).await?;
+                // Nothing shows of a wait for its turn.
+                let outcome = report.map_or(Outcome::Held, |report| {
+                    context.memory.note_outputs(&inputs.uid, &run.id);
+                    Outcome::Outputs(report)
+                });
                 (deployment, outcome)
             }
             None => (deployment, Outcome::Nothing),
@@ -103,7 +107,9 @@ pub async fn act(
             None,
         ) => (deployment, Outcome::Held),
     };
-    if let Outcome::Failed(Consequence { class: Class::Unauthorized, .. }) = &outcome {
+    if let Outcome::Failed(Consequence { class: Class::Unauthorized, .. })
+    | Outcome::Outputs(Report::Failed(Consequence { class: Class::Unauthorized, .. })) = &outcome
+    {
         report_rejection(&this, context);
     }
     Ok((deployment, outcome))
@@ -335,7 +341,6 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
     const AT_ONCE: Duration = Duration::from_millis(10);
     let uid = deployment.uid().unwrap_or_default();
     match outcome {
-        Outcome::Failed(consequence) => context.failed(&uid, consequence),
         Outcome::CreateUnknown { .. } | Outcome::StackMissing(_) => context.retry(&uid, Retry::Backoff),
         Outcome::Settling(remaining) | Outcome::CreatePending(remaining) | Outcome::AwaitingRetry(remaining) => {
             Action::requeue(*remaining + Duration::from_millis(1))
@@ -361,10 +366,19 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
             let due = deployment.status.as_ref().and_then(|status| due_in(inputs, status));
             Action::requeue(due.map_or(context.timings.resync, |due| due.min(context.timings.resync)))
         }
-        Outcome::Outputs(Report::Failed(_), retry) => context.retry(&uid, *retry),
-        Outcome::Nothing | Outcome::Released | Outcome::Outputs(Report::Written(..), _) => {
+        // What is asked for now has waited for the attempt.
+        Outcome::Outputs(_) if another_is_next(inputs, deployment) => Action::requeue(AT_ONCE),
+        Outcome::Failed(consequence) | Outcome::Outputs(Report::Failed(consequence)) => {
+            context.failed(&uid, consequence)
+        }
+        Outcome::Nothing | Outcome::Released | Outcome::Outputs(Report::Written(..) | Report::Refused(_)) => {
             context.memory.succeeded(&uid);
             Action::await_change()
         }
     }
+}
+
+/// Whether something else is asked for than what was handled last.
+fn another_is_next(inputs: &Inputs, deployment: &Deployment) -> bool {
+    deployment.status.as_ref().is_some_and(|status| status.request.is_some() && request::is_new(inputs, status))
 }

@@ -29,23 +29,21 @@ use crate::{
     api::{
         Deployment, Time,
         deployment::{OutputsSpec, OutputsTarget, Run, WrittenOutputs},
-        names::OUTPUTS,
+        names::{OUTPUTS, REQUESTED_AT},
         settings::SourceKind,
     },
     controllers::{
         Context, Error,
-        conditions::Words,
+        conditions::{Standing, Words},
         deployment::{
             gather::resource,
-            outcome::Outcome,
-            outputs::{Report, Selection, select, targets},
+            outputs::{Report, Selection, digest_of, refused, select, targets},
             reason::Reason,
         },
-        digest,
         requeue::{Consequence, Retry, consequence},
     },
     pulumi::{
-        CallClass,
+        self, CallClass, Class,
         wire::{Opened, Plaintexts, StackOutputs},
     },
 };
@@ -55,7 +53,12 @@ const MANAGER: &str = "pulumi-deployments-operator";
 /// The export and the decryption, and one more try of the latter.
 const CALLS: u32 = 3;
 
-/// Reads the outputs that a run left, and writes them.
+/// What follows from a refusal for good.
+const ONCE: &str = "They are not asked for again until there is another run, spec.outputs changes, or the annotation \
+                    reconcile.fluxcd.io/requestedAt does";
+
+/// Reads the outputs that a run left, and writes them. Nothing: it is not this Deployment's turn yet, and it is woken
+/// when it is.
 pub async fn write(
     run: &Run,
     spec: &OutputsSpec,
@@ -63,7 +66,7 @@ pub async fn write(
     connection: &Connection,
     context: &Context,
     now: Time,
-) -> Result<Outcome, Error> {
+) -> Result<Option<Report>, Error> {
     let this = resource(deployment);
     // Before the service is asked for what may be much.
     for (kind, target) in targets(spec) {
@@ -72,22 +75,31 @@ pub async fn write(
             SourceKind::ConfigMap => Target::<ConfigMap>::of(deployment, target, context).look().await?.err(),
         };
         if let Some(refused) = refused {
-            return Ok(failed(refused));
+            return Ok(Some(Report::Failed(refused)));
         }
     }
-    // Nothing of this shows: it goes on as soon as there is room.
-    let Some(mut permit) = permit(CallClass::Observe, CALLS, &this, connection, context) else {
-        return Ok(Outcome::Held);
+    // A large state takes minutes to read, and there is other work for most who could wait for it.
+    let Some(_turn) = context.exports.try_take(context.wakers.waiter(&this)) else { return Ok(None) };
+    let Some(mut permit) = permit(CallClass::Observe, CALLS, &this, connection, context) else { return Ok(None) };
+    let requested_at = deployment.annotations().get(REQUESTED_AT).map(String::as_str);
+    let failed = |error: &pulumi::Error, remedy: &str| {
+        Ok(Some(if error.class() == Class::Invalid {
+            let message = format!("{}. {remedy}{ONCE}", error.summary().trim_end_matches('.'));
+            tracing::warn!(%error, "outputs can't be had");
+            Report::Refused(refused(run, spec, requested_at, message))
+        } else {
+            Report::Failed(consequence(error, "The outputs are read again by themselves."))
+        }))
     };
     let stack = connection.stack(&run.target.project, &run.target.stack);
     let outputs = match connection.client.stack_outputs(&mut permit, &stack).await {
         Ok(outputs) => outputs,
-        Err(error) => return Ok(failed(consequence(&error, "The outputs are read again by themselves."))),
+        Err(error) => return failed(&error, ""),
     };
     let mut written = WrittenOutputs {
         run: run.id.clone(),
         version: run.version,
-        declared: digest::plain(&json!(spec)),
+        declared: digest_of(spec),
         secret_keys: None,
         config_map_keys: None,
         written_at: now,
@@ -103,8 +115,8 @@ pub async fn write(
                 Ok(plaintexts) => plaintexts,
                 Err(error) => {
                     let remedy = "Only secrets that Pulumi Cloud itself keeps for a stack can be decrypted; others \
-                                  can't be written into a Secret.";
-                    return Ok(failed(consequence(&error, remedy)));
+                                  can't be written into a Secret. ";
+                    return failed(&error, remedy);
                 }
             }
         };
@@ -121,19 +133,22 @@ pub async fn write(
             }
         };
         if let Err(refused) = result {
-            return Ok(failed(refused));
+            return Ok(Some(Report::Failed(refused)));
         }
         omitted.append(&mut selection.omitted);
     }
     info!(version = run.version, stack = %run.target, keys = ?(written.secret_keys, written.config_map_keys), "wrote outputs");
-    Ok(Outcome::Outputs(Report::Written(written, omitted), Retry::Backoff))
+    Ok(Some(Report::Written(written, omitted)))
 }
 
-/// What is said of outputs that can't be written for now.
-pub fn failed(consequence: Consequence) -> Outcome {
-    let Consequence { standing, retry, detail, class } = consequence;
-    tracing::warn!(error = %detail, ?class, "outputs could not be written");
-    Outcome::Outputs(Report::Failed(standing.words().clone()), retry)
+/// What is said while the service can't be reached for outputs.
+pub fn out_of_reach(why: Words, context: &Context) -> Report {
+    Report::Failed(Consequence {
+        class: Class::Unavailable,
+        detail: why.message.clone(),
+        standing: Standing::InProgress(why),
+        retry: Retry::After(context.timings.resync),
+    })
 }
 
 /// The selected outputs in clear; one that can't be opened is omitted.
@@ -268,8 +283,8 @@ where
     fn refused(&self, why: &str) -> Consequence {
         let message = format!("no outputs are written into {} {}: {why}", K::kind(&()), self.declared.name);
         Consequence {
-            class: crate::pulumi::Class::Invalid,
-            standing: crate::controllers::conditions::Standing::Stalled(Words::new(Reason::OutputsRefused, &message)),
+            class: Class::Invalid,
+            standing: Standing::Stalled(Words::new(Reason::OutputsRefused, &message)),
             retry: Retry::Backoff,
             detail: message,
         }

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::{Means, cached_settings};
+use super::{Means, cached_settings, dependencies};
 use crate::{
     api::{
         Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
@@ -92,8 +92,14 @@ pub async fn look(
         means.connection = Some(connection);
         return Ok(Road::Known(Box::new(target)));
     }
+    if let Some(words) = dependencies::cycle(deployment, context) {
+        return Ok(Road::Refused(words));
+    }
     if let Some(remaining) = settling(deployment, context, this, inputs) {
         return Ok(Road::Settling(remaining));
+    }
+    if let Some(words) = dependencies::unready(deployment, context).await? {
+        return Ok(Road::Waiting(words));
     }
     let settings_digest = match gate(deployment, context, this).await? {
         Ok(digest) => digest,
@@ -140,14 +146,15 @@ fn settling(
     let settings = cached_settings(deployment, context);
     let mut objects =
         deployment.spec.settings.as_ref().map(|settings| sources::objects(&references(settings))).unwrap_or_default();
-    if settings.is_none() && objects.is_empty() {
+    let dependencies = dependencies::states(deployment, context);
+    if settings.is_none() && objects.is_empty() && dependencies.is_empty() {
         return None;
     }
     objects.extend(settings.iter().flat_map(|settings| sources::objects(&references(&settings.spec.settings))));
     let versions: Vec<_> =
         objects.into_iter().map(|(kind, name)| context.sources.get(kind, &this.namespace, &name)).collect();
     let settings = settings.map(|settings| (settings.uid(), settings.metadata.generation));
-    let fingerprint = digest::plain(&json!([inputs.request, settings, versions]));
+    let fingerprint = digest::plain(&json!([inputs.request, settings, versions, dependencies]));
     let waited = context.memory.unchanged_for(&inputs.uid, &fingerprint);
     deployment.spec.settle.value().checked_sub(waited).filter(|remaining| !remaining.is_zero())
 }

@@ -105,6 +105,10 @@ pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
     }
 }
 
+pub(in crate::controllers::deployment) fn outputs_spec() -> OutputsSpec {
+    serde_json::from_value(json!({"secret": {"name": "s"}})).unwrap()
+}
+
 fn words() -> Words {
     Words { reason: "Why".into(), message: String::new() }
 }
@@ -209,15 +213,23 @@ fn nothing_new_starts_while_suspended(#[case] suspend: bool, #[case] suspended: 
 #[case::not_after_a_failure(Some(Phase::Failed), "idle")]
 #[case::not_during_a_run(None, "follow blindly")]
 fn outputs_are_written_after_a_run_that_succeeded(#[case] result: Option<Phase>, #[case] expected: &str) {
-    let spec: OutputsSpec = serde_json::from_value(json!({"secret": {"name": "s"}})).unwrap();
-    let declared = |is_gone| Some(Declared { spec: spec.clone(), is_gone });
+    let spec = outputs_spec();
+    let declared = |is_gone| Some(Declared { spec: spec.clone(), is_gone, is_untried: true });
     let status = with_run(result, false);
     let inputs = Inputs { outputs: declared(false), ..inputs(1) };
     assert_eq!(word(&plan(&inputs, &status)), expected);
-    let newer = Inputs { request: digest_of(2), road: open_road(2), ..inputs.clone() };
-    assert!(!word(&plan(&newer, &status)).starts_with("write"), "another request goes first");
     if result != Some(Phase::Succeeded) {
         return;
+    }
+    for held in [false, true] {
+        let newer = Inputs { request: digest_of(2), road: open_road(2), suspend: held, ..inputs.clone() };
+        assert_eq!(word(&plan(&newer, &status)), expected, "they are written before anything else");
+        let otherwise = if held { "wait: Suspended" } else { "create" };
+        let tried = Declared { is_untried: false, ..declared(false).unwrap() };
+        let tried = Inputs { outputs: Some(tried), ..newer.clone() };
+        assert_eq!(word(&plan(&tried, &status)), otherwise, "what can't be written holds back nothing");
+        let blocked = Inputs { reach: Reach::Blocked(words()), ..newer };
+        assert_eq!(word(&plan(&blocked, &status)), otherwise);
     }
     assert_eq!(word(&plan(&Inputs { suspend: true, suspended: true, ..inputs.clone() }, &status)), expected);
     assert_eq!(word(&plan(&Inputs { reach: Reach::NotYet, ..inputs.clone() }, &status)), "hold");
@@ -227,6 +239,13 @@ fn outputs_are_written_after_a_run_that_succeeded(#[case] result: Option<Phase>,
     assert_eq!(word(&plan(&deleted, &status)), "release");
 
     let run = status.run.as_ref().unwrap();
+    let refusal = outputs::refused(run, &spec, None, "no".into());
+    let refused = DeploymentStatus { outputs_refusal: Some(refusal), ..status.clone() };
+    assert_eq!(word(&plan(&inputs, &refused)), "idle", "what was refused is not asked for again");
+    assert_eq!(word(&plan(&Inputs { outputs: declared(true), ..inputs.clone() }, &refused)), "idle");
+    let asked = Inputs { requested_at: Some("now".into()), ..inputs.clone() };
+    assert_eq!(word(&plan(&asked, &refused)), expected, "unless somebody asks");
+
     let written = json!({
         "run": run.id, "version": run.version, "declared": digest::plain(&json!(spec)),
         "writtenAt": Time::from_seconds(1),

@@ -8,12 +8,15 @@ use rstest::rstest;
 use super::{
     super::{
         mirror::View,
-        plan::tests::{digest_of, handled, inputs, intent, run, view},
+        outputs::{Declared, Report},
+        plan::tests::{digest_of, handled, inputs, intent, outputs_spec, run, view},
     },
     *,
 };
 use crate::{
-    api::deployment::{Cancel, DriftFinding, DriftRemediation, Failure, HandledRequest, Job, Refusal, Step},
+    api::deployment::{
+        Cancel, DriftFinding, DriftRemediation, Failure, HandledRequest, Job, Refusal, Step, WrittenOutputs,
+    },
     controllers::kstatus::{Reading, any_consequence, any_words, assert_transitions, read},
 };
 
@@ -199,6 +202,61 @@ proptest! {
 
 fn reasons(status: &DeploymentStatus) -> (Reading, String) {
     (read(&status.conditions), find(&status.conditions, types::READY).map(|it| it.reason.clone()).unwrap_or_default())
+}
+
+/// What a run leaves is part of what is declared: until it is written the resource is on its way, and what is refused for
+/// good is for a person. The phase is that of the run.
+#[test]
+fn outputs_are_part_of_what_is_declared() {
+    let declared = Declared { spec: outputs_spec(), is_gone: false, is_untried: true };
+    let with = |request| Inputs { outputs: Some(declared.clone()), ..inputs(request) };
+    let active = status(&with_run(None), &with(1), &Outcome::Created, at(0));
+    let ended = status(&active, &with(1), &ended_as(Phase::Succeeded, Some(Stage::Succeeded)), at(1));
+    assert_eq!(
+        (ended.phase, reasons(&ended)),
+        (Some(Phase::Succeeded), (Reading::InProgress, "OutputsPending".to_owned()))
+    );
+    assert!(told(&active, &ended)[0].starts_with("Succeeded: "), "the run has ended well all the same");
+
+    let trouble = Consequence {
+        class: crate::pulumi::Class::Unavailable,
+        standing: Standing::Retrying(Words::new(Reason::OutputsPending, "503")),
+        retry: crate::controllers::requeue::Retry::Backoff,
+        detail: String::new(),
+    };
+    let failed = status(&ended, &with(1), &Outcome::Outputs(Report::Failed(trouble)), at(2));
+    assert_eq!((failed.phase, reasons(&failed).0), (Some(Phase::Succeeded), Reading::Retrying));
+
+    let refusal = outputs::refused(ended.run.as_ref().unwrap(), &declared.spec, None, "too large".into());
+    let refused = status(&failed, &with(1), &Outcome::Outputs(Report::Refused(refusal)), at(3));
+    assert_eq!(
+        (refused.phase, reasons(&refused)),
+        (Some(Phase::Succeeded), (Reading::Stalled, "OutputsRefused".to_owned()))
+    );
+    assert_eq!(told(&failed, &refused), ["! OutputsNotWritten: too large"], "it is told once");
+    assert_eq!(status(&refused, &with(1), &Outcome::Nothing, at(4)), refused);
+
+    let run = ended.run.as_ref().unwrap();
+    let written = WrittenOutputs {
+        run: run.id.clone(),
+        version: run.version,
+        declared: outputs::digest_of(&declared.spec),
+        secret_keys: Some(1),
+        config_map_keys: None,
+        written_at: at(5),
+    };
+    let report = Outcome::Outputs(Report::Written(written, vec![]));
+    let done = status(&refused, &with(1), &report, at(5));
+    assert_eq!((done.phase, reasons(&done)), (Some(Phase::Succeeded), (Reading::Done, "Succeeded".to_owned())));
+    assert_eq!(done.outputs_refusal, None);
+
+    // Something else is asked for meanwhile: that has not run.
+    let next = status(&ended, &with(2), &report, at(5));
+    assert_eq!((next.phase, reasons(&next).0), (Some(Phase::Pending), Reading::InProgress));
+    let suspended = status(&ended, &with(2), &Outcome::Waiting(Words::new(Reason::Suspended, "")), at(5));
+    let next = status(&suspended, &with(2), &report, at(6));
+    assert_eq!(reasons(&next).1, "Suspended", "what it waits for stays told");
+    assert_eq!(find(&next.conditions, OUTPUTS_WRITTEN).unwrap().status, ConditionStatus::True);
 }
 
 /// A request that has not run yet, after an earlier one has and without any.

@@ -18,6 +18,7 @@
 //!                  │     ├─ TakeOver ► write ─────(version)─────► request, run ──► no annotation
 //!                  │     ├─ Recover ─► search ──► record, or withdraw                        Queued ─► Running
 //!                  │     ├─ Cancel ──► look ──► journal ──(version)─► cancel ──► call ──────►  gone     Failed
+//!                  │     ├─ WriteOutputs ──► read, write ──► `status`
 //!                  │     ├─ Release ────────────(version)───────────► gone                              Succeeded
 //!                  └─────┴─ `status` ───────────(version)───────────► status
 //! ```
@@ -44,11 +45,17 @@ use std::{
 use rstest::rstest;
 
 use super::{
-    super::super::{history::note_pending, outcome::Outcome, request, status::status},
+    super::super::{
+        history::note_pending,
+        outcome::Outcome,
+        outputs::{self, Report},
+        request,
+        status::status,
+    },
     *,
 };
 use crate::{
-    api::deployment::Cancel,
+    api::deployment::{Cancel, WrittenOutputs},
     controllers::{
         conditions::Standing,
         requeue::{Consequence, Retry},
@@ -123,6 +130,8 @@ struct Memory {
     /// Since when an intent was seen: not yet long enough, or long enough.
     waited: BTreeMap<u8, bool>,
     cancels: BTreeSet<String>,
+    /// The runs whose outputs it has tried to write.
+    outputs: BTreeSet<String>,
 }
 
 /// What a process is at.
@@ -148,6 +157,8 @@ enum Task {
     TakeOver,
     /// It was, and the person's word is to be taken away.
     Forget,
+    /// The outputs of a run are to be written.
+    WriteOutputs(u8),
     /// The resource is to be let go.
     Release,
     /// The status is next.
@@ -241,6 +252,10 @@ struct World {
     flying: BTreeSet<u8>,
     /// The nonces that were drawn, and for which request, number and attempt.
     drawn: Vec<(u8, u64, u32)>,
+    /// Whether outputs are declared: not where much goes wrong, or there were too many states.
+    gives_outputs: bool,
+    /// The nonces of the runs whose outputs somebody has tried to write.
+    outputs_tried: BTreeSet<u8>,
     memory: Memory,
     work: Option<Work>,
     /// What a process that was replaced is still at.
@@ -305,6 +320,8 @@ impl World {
             runs: has_another.then_some(another).into_iter().collect(),
             flying: BTreeSet::new(),
             drawn: has_another.then_some((0, 0, 1)).into_iter().collect(),
+            gives_outputs: rules.budget.crashes + rules.budget.losses < 2,
+            outputs_tried: BTreeSet::new(),
             memory: Memory::default(),
             work: None,
             leftover: None,
@@ -469,7 +486,7 @@ impl World {
             recovery,
             cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
             adopt: self.annotated.then_some(Adoptee::Latest),
-            ..inputs(self.asked)
+            ..self.inputs(Content::Ignored)
         };
         // It may be any time: nobody knows how long anything took.
         let times = |differ: bool| if differ { vec![at(0), at(1_000)] } else { vec![at(0)] };
@@ -517,10 +534,13 @@ impl World {
         closed.into_iter().chain([open_road(self.asked)]).collect()
     }
 
-    /// What a process has read that has read these settings.
+    /// What a process has read that has read these settings, and that outputs are declared.
     fn inputs(&self, content: Content) -> Inputs {
         let inputs = inputs(self.asked);
-        Inputs { asked: Asked { settings: content.settings(), ..inputs.asked }, ..inputs }
+        let is_untried = outputs::current(&self.status).is_none_or(|run| !self.memory.outputs.contains(&run.id));
+        let declared = Declared { spec: outputs_spec(), is_gone: false, is_untried };
+        let outputs = Some(declared).filter(|_| self.gives_outputs);
+        Inputs { asked: Asked { settings: content.settings(), ..inputs.asked }, outputs, ..inputs }
     }
 
     /// What the observer may have shown by now: nothing yet, what is, or what was.
@@ -551,7 +571,8 @@ impl World {
                 return Task::Cancel { nonce: self.followed().unwrap().nonce, reason, only_queued, journaled };
             }
             Plan::Release => return Task::Release,
-            Plan::WriteOutputs(_) | Plan::AwaitOutputs(_) => panic!("no outputs are declared here"),
+            Plan::WriteOutputs(run) => return Task::WriteOutputs(self.drawn_of(&run.nonce).unwrap()),
+            Plan::AwaitOutputs(_) => panic!("the service is in reach here"),
             Plan::Idle => Outcome::Nothing,
             Plan::Hold => Outcome::Held,
             Plan::Wait(words) => Outcome::Waiting(words),
@@ -590,6 +611,7 @@ impl World {
             Task::CallCancel(nonce) => by.calls_cancel(*nonce),
             Task::TakeOver => by.takes_over(),
             Task::Forget => by.forgets(),
+            Task::WriteOutputs(nonce) => by.writes_outputs(*nonce),
             Task::Release => by.releases(rules),
             Task::Finish(outcome) => by.finishes(outcome),
         }
@@ -684,7 +706,9 @@ impl World {
             && self.status.retry.is_none()
             && self.status.intent.is_none()
             && self.status.pending.is_none()
-            && self.status.phase == self.status.run.as_ref().and_then(|run| run.result);
+            && self.status.phase == self.status.run.as_ref().and_then(|run| run.result)
+            && (!self.gives_outputs
+                || outputs::current(&self.status).is_none_or(|_| outputs::is_written(&outputs_spec(), &self.status)));
         nothing_flies && all_ended && (self.released || has_run)
     }
 }
@@ -725,6 +749,13 @@ impl By<'_> {
     fn journals(&self, used: u8) -> Steps {
         if !self.fresh {
             return vec![self.gives_up("the journal meets a newer version")];
+        }
+        if let Some(run) = outputs::current(&self.world.status).filter(|_| self.world.gives_outputs) {
+            let before = self.world.drawn_of(&run.nonce).unwrap();
+            assert!(
+                self.world.outputs_tried.contains(&before),
+                "a run begins and nobody cared for what another one left"
+            );
         }
         let nonce = u8::try_from(self.world.drawn.len()).unwrap();
         let journal = |world: &World| {
@@ -967,6 +998,32 @@ impl By<'_> {
         let mut steps = vec![("the word is taken away", self.then(forget(self.world), finish, true))];
         if let Some(world) = self.lossy() {
             steps.push(("the word is taken away, and the answer is lost", self.then(forget(&world), None, false)));
+        }
+        steps
+    }
+
+    fn writes_outputs(&self, nonce: u8) -> Steps {
+        let id = format!("id {nonce}");
+        let tried = |mut world: World, report: Report| {
+            world.outputs_tried.insert(nonce);
+            world.remember(self.process, |memory| _ = memory.outputs.insert(id.clone()));
+            self.then(world, Some(Task::finish(Outcome::Outputs(report))), self.fresh)
+        };
+        let spec = outputs_spec();
+        let written = WrittenOutputs {
+            run: id.clone(),
+            version: nonce.into(),
+            declared: outputs::digest_of(&spec),
+            secret_keys: None,
+            config_map_keys: None,
+            written_at: at(0),
+        };
+        let mut steps = vec![
+            ("outputs are written", tried(self.world.clone(), Report::Written(written, vec![]))),
+            self.gives_up("it is not its turn to read outputs"),
+        ];
+        if let (Some(world), Outcome::Failed(consequence)) = (self.lossy(), trouble()) {
+            steps.push(("outputs can't be read", tried(world, Report::Failed(consequence))));
         }
         steps
     }
