@@ -1,6 +1,7 @@
 //! The one integration-test binary: the real control plane, the simulated Pulumi Cloud, the real operator.
 
 mod blocks;
+mod cancels;
 mod chart;
 mod client;
 mod control_plane;
@@ -8,6 +9,7 @@ mod coverage;
 mod crds;
 mod demo;
 mod deployments;
+mod destroy;
 mod eventually;
 mod exactly_once;
 mod examples;

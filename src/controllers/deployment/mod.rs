@@ -2,6 +2,7 @@
 
 mod act;
 mod desired;
+mod destroy;
 mod drift;
 mod gather;
 mod mirror;
@@ -28,6 +29,7 @@ use super::{
 use crate::api::{
     Deployment, DeploymentStatus, Time,
     condition::{find, types},
+    deployment::RunDeletionPolicy,
 };
 
 impl Object for Deployment {
@@ -72,7 +74,16 @@ impl Reconcile for Deployment {
         if gather::is_quiescent(&self, &context) {
             return Ok(Action::await_change());
         }
-        let Some(deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        let Some(mut deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
+        match deployment.metadata.deletion_timestamp {
+            // It was let go, and is only there because others have not let it go yet.
+            Some(_) if !write::has_finalizer(&deployment) => return Ok(Action::await_change()),
+            // Its end is a run, so it must not be gone before, even if it never runs while it lives.
+            None if deployment.spec.deletion_policy == RunDeletionPolicy::Destroy => {
+                deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+            }
+            Some(_) | None => {}
+        }
         let old = deployment.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());
 

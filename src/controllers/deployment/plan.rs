@@ -1,5 +1,7 @@
 //! Pure: what is known of a Deployment → what is done about it. The state machine of a run, top to bottom.
 
+mod destroy;
+
 use std::time::Duration;
 
 use super::{
@@ -16,7 +18,11 @@ use crate::{
             RunDeletionPolicy, Supersede, Target,
         },
     },
-    controllers::{conditions::Words, digest, requeue::grown},
+    controllers::{
+        conditions::{Standing, Words},
+        digest,
+        requeue::grown,
+    },
     pulumi::Node,
 };
 
@@ -69,8 +75,18 @@ pub struct Inputs {
     pub sighting: Sighting,
     /// Whether this process has sent the run's cancel.
     pub cancel_sent: bool,
+    /// The last cancel of the run failed, and it is too early to try again.
+    pub cancel_failed: Option<FailedCancel>,
     /// Where the stack's outputs are to be written, if anywhere.
     pub outputs: Option<Declared>,
+}
+
+impl Inputs {
+    /// What a person has asked for so far, in few words: something new may put right what failed before.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        format!("{} {}", self.generation, self.requested_at.as_deref().unwrap_or_default())
+    }
 }
 
 /// Whether the service can be reached for what is recorded.
@@ -116,6 +132,8 @@ pub enum Road {
     Settling(Duration),
     /// The request budget has no room yet.
     AwaitingBudget,
+    /// It leads nowhere: nothing ever ran, and what would name the stack of a resource that is being deleted is not there.
+    Nowhere,
     /// Nothing.
     Open(Box<Start>),
 }
@@ -144,6 +162,15 @@ pub enum Sighting {
     Seen(Box<View>),
     /// The service says, this often in a row and each time well after the one before, that there is no such run.
     Missing(u32),
+}
+
+/// A cancel that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FailedCancel {
+    /// What is said of it.
+    pub standing: Standing,
+    /// When it is tried again.
+    pub remaining: Duration,
 }
 
 /// What is done.
@@ -186,6 +213,8 @@ pub enum Plan {
         /// Leave it alone when it has begun meanwhile.
         only_queued: bool,
     },
+    /// Follow the run, whose cancel has failed, until it is time to try that again.
+    AwaitCancel(FailedCancel),
     /// Read the outputs that this run left, and write them where they are declared to be.
     WriteOutputs(Box<Run>),
     /// Outputs are to be written, and the service can't be reached for them.
@@ -230,9 +259,12 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     }
     let active = status.run.as_ref().filter(|run| run.result.is_none());
     if let Some(policy) = inputs.deletion {
-        return deletion(inputs, policy, active);
+        return match policy {
+            RunDeletionPolicy::Destroy => destroy::plan(inputs, status, active),
+            policy => deletion(inputs, policy, active),
+        };
     }
-    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
+    let is_new = is_new(inputs, status);
     match active {
         Some(run) => active_run(inputs, run, is_new),
         None if is_new => start(inputs, status),
@@ -241,6 +273,11 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
             Some(retry) => again(inputs, status, retry),
         },
     }
+}
+
+/// Whether what is asked for differs from what was handled last.
+fn is_new(inputs: &Inputs, status: &DeploymentStatus) -> bool {
+    status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request)
 }
 
 /// The attempt that is still to come of the request that was handled, as far as policy lets it.
@@ -252,10 +289,12 @@ fn owed<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Retry> 
 /// Whether a run could start now, if nothing held it back.
 #[must_use]
 pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
-    let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
     let nothing_is_open = status.intent.is_none() && status.run.as_ref().is_none_or(|run| run.result.is_some());
-    let is_due = is_new || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
-    nothing_is_open && is_due && inputs.deletion.is_none() && !inputs.suspend && !inputs.suspended
+    let is_due = match inputs.deletion {
+        None => is_new(inputs, status) || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now),
+        Some(policy) => policy == RunDeletionPolicy::Destroy && destroy::is_due(inputs, status),
+    };
+    nothing_is_open && is_due && !inputs.suspend && !inputs.suspended
 }
 
 /// Which request the next run for a purpose is for, and which attempt at it.
@@ -310,7 +349,8 @@ fn unresolved(inputs: &Inputs, intent: &Intent) -> Plan {
     if inputs.recovery == Recovery::NotCreated || inputs.recovery == Recovery::DeclaredLost {
         return Plan::Withdraw;
     }
-    if inputs.deletion.is_some() && inputs.give_up {
+    // Destroy never gives up.
+    if inputs.deletion.is_some_and(|policy| policy != RunDeletionPolicy::Destroy) && inputs.give_up {
         return Plan::Release;
     }
     if let Some(hold) = hold(inputs) {
@@ -354,7 +394,15 @@ fn deletion(inputs: &Inputs, policy: RunDeletionPolicy, active: Option<&Run>) ->
     if inputs.suspended {
         return Plan::Wait(suspended("the run is not canceled; deletionPolicy: Orphan would leave it to itself"));
     }
-    Plan::Cancel { reason: CancelReason::Deleted, only_queued: policy == RunDeletionPolicy::CancelQueued }
+    cancel(inputs, CancelReason::Deleted, policy == RunDeletionPolicy::CancelQueued)
+}
+
+/// Cancels the run, unless the service has just failed to do so.
+fn cancel(inputs: &Inputs, reason: CancelReason, only_queued: bool) -> Plan {
+    match &inputs.cancel_failed {
+        Some(failed) => Plan::AwaitCancel(failed.clone()),
+        None => Plan::Cancel { reason, only_queued },
+    }
 }
 
 fn active_run(inputs: &Inputs, run: &Run, is_new: bool) -> Plan {
@@ -374,20 +422,25 @@ fn active_run(inputs: &Inputs, run: &Run, is_new: bool) -> Plan {
     let wanted = match &run.cancel {
         Some(cancel) => Some(cancel.reason),
         None if superseded && !inputs.suspend => Some(CancelReason::Superseded),
-        None => deadline(inputs, run).filter(|(_, remaining)| remaining.is_zero()).map(|(reason, _)| reason),
+        None => out_of_time(inputs, run),
     };
     match wanted {
         // It may have begun since that was decided.
-        Some(reason) if !inputs.cancel_sent && !inputs.suspended => Plan::Cancel {
-            reason,
-            only_queued: match reason {
+        Some(reason) if !inputs.cancel_sent && !inputs.suspended => {
+            let only_queued = match reason {
                 CancelReason::Superseded | CancelReason::Deleted => inputs.supersede != Supersede::Cancel,
                 CancelReason::QueueTimeout => true,
                 CancelReason::Timeout => false,
-            },
-        },
+            };
+            cancel(inputs, reason, only_queued)
+        }
         _ => follow(inputs),
     }
+}
+
+/// Which time of the run is over, if one is.
+fn out_of_time(inputs: &Inputs, run: &Run) -> Option<CancelReason> {
+    deadline(inputs, run).filter(|(_, remaining)| remaining.is_zero()).map(|(reason, _)| reason)
 }
 
 /// Which time is running for the run, and how much of it is left: by the service's own times, and by its clock.
@@ -427,12 +480,17 @@ fn start(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     if inputs.suspended {
         return Plan::Wait(suspended("the run is not started"));
     }
+    down_the_road(inputs, status)
+}
+
+fn down_the_road(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     match &inputs.road {
         Road::NotRead | Road::NotYet => Plan::Hold,
         Road::Waiting(words) => Plan::Wait(words.clone()),
         Road::Refused(words) => Plan::Refuse(words.clone()),
         Road::Settling(remaining) => Plan::Settle(*remaining),
         Road::AwaitingBudget => Plan::AwaitBudget,
+        Road::Nowhere => Plan::Release,
         Road::Open(start) => match &status.refusal {
             Some(refusal) if refusal.digest == start.digest => {
                 Plan::Refuse(Words::new(Reason::CreateRefused, refusal.message.clone()))
@@ -450,7 +508,11 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
             .flatten();
         let looked_for_drift = view.is_some() && drift::is_about(run.operation, result);
         // One that is gone may have been canceled by somebody.
-        let goes_on = result == Phase::Failed && inputs.deletion.is_none();
+        let is_still_wanted = match inputs.deletion {
+            None => true,
+            Some(policy) => policy == RunDeletionPolicy::Destroy && run.purpose == Purpose::Destroy,
+        };
+        let goes_on = result == Phase::Failed && is_still_wanted;
         let retry = view.as_ref().filter(|_| goes_on).and_then(|_| retry(inputs, run));
         Plan::Conclude(Box::new(Conclusion { result, view, failed_step, looked_for_drift, retry }))
     };

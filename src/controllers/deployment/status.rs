@@ -1,18 +1,18 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
 use super::{
-    drift,
-    mirror::{Stage, step_column},
+    destroy, drift,
+    mirror::{Stage, View, step_column},
     outcome::Outcome,
     outputs,
-    plan::{Adoption, Inputs},
+    plan::{Adoption, FailedCancel, Inputs, Sighting},
     reason::Reason,
 };
 use crate::{
     api::{
         ConditionStatus, DeploymentStatus, Time,
         condition::{find, types},
-        deployment::{CancelReason, Phase, Retry, Run, Update},
+        deployment::{CancelReason, Phase, Purpose, Retry, Run, RunDeletionPolicy, Update},
     },
     controllers::{
         conditions::{AWAITING_BUDGET, OUTPUTS_WRITTEN, Standing, Words, set_standing},
@@ -28,6 +28,12 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     if !matches!(outcome, Outcome::Released | Outcome::Held) {
         next.observed_generation = Some(inputs.generation);
         next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
+        // What is seen of a run that goes on is shown, whatever became of its cancel.
+        if let Sighting::Seen(view) = &inputs.sighting
+            && matches!(view.stage, Stage::Queued | Stage::Running)
+        {
+            show(&mut next, view);
+        }
     }
     let standing = match outcome {
         Outcome::Released | Outcome::Held => return next,
@@ -50,7 +56,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             next.uid = Some(inputs.uid.clone());
             next.request = Some(request.clone());
             next.intent = None;
-            next.run = next.run.filter(|run| run.result.is_some());
+            // The end of another object's stack is no end of this one's.
+            next.run = next.run.filter(|run| run.result.is_some() && run.purpose != Purpose::Destroy);
             next.retry = None;
             next.phase = next.run.as_ref().and_then(|run| run.result);
             adopted()
@@ -83,15 +90,14 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         }
         Outcome::Created => {
             next.phase = Some(Phase::Queued);
-            running(&next, Reason::Queued)
+            running(inputs, &next, Reason::Queued)
         }
-        Outcome::CancelSent => running(&next, Reason::Running),
+        Outcome::CancelSent => running(inputs, &next, Reason::Running),
         Outcome::Following(view) => {
-            if let (Some(view), Some(run)) = (view, &mut next.run) {
-                view.show(run);
-                next.phase = Some(if view.stage == Stage::Queued { Phase::Queued } else { Phase::Running });
+            if let Some(view) = view {
+                show(&mut next, view);
             }
-            running(&next, if next.phase == Some(Phase::Running) { Reason::Running } else { Reason::Queued })
+            running(inputs, &next, if next.phase == Some(Phase::Running) { Reason::Running } else { Reason::Queued })
         }
         Outcome::Concluded { result, view, failure, drift, retry } => {
             if let Some(run) = &mut next.run {
@@ -104,7 +110,9 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             }
             next.retry.clone_from(retry);
             drift::show(&mut next, drift.as_ref(), inputs.generation, now);
-            if next.request.as_ref().is_some_and(|handled| handled.digest != inputs.request) {
+            if inputs.deletion == Some(RunDeletionPolicy::Destroy) && destroy::run(&next).is_none() {
+                pending(&mut next, destroy::is_next())
+            } else if next.request.as_ref().is_some_and(|handled| handled.digest != inputs.request) {
                 // The end is that of an earlier request; this one has not run.
                 pending(
                     &mut next,
@@ -117,7 +125,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                 ended(&next, *result)
             }
         }
-        Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => {
+        Outcome::AwaitingCancel(FailedCancel { standing, remaining: _ })
+        | Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => {
             pending(&mut next, standing.clone())
         }
     };
@@ -167,7 +176,15 @@ fn unknown(why: &str, needs_person: bool) -> Standing {
     }
 }
 
-fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
+/// A run that goes on, as it was seen.
+fn show(next: &mut DeploymentStatus, view: &View) {
+    if let Some(run) = next.run.as_mut().filter(|run| run.result.is_none()) {
+        view.show(run);
+        next.phase = Some(if view.stage == Stage::Queued { Phase::Queued } else { Phase::Running });
+    }
+}
+
+fn running(inputs: &Inputs, next: &DeploymentStatus, reason: Reason) -> Standing {
     let Some(run) = &next.run else { return Standing::InProgress(Words::new(reason, "")) };
     let name = name(run);
     let message = match &run.cancel {
@@ -175,6 +192,9 @@ fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
         None if reason == Reason::Queued => format!("{name} is in the queue"),
         None => format!("{name} is running"),
     };
+    if inputs.deletion == Some(RunDeletionPolicy::Destroy) {
+        return destroy::under_way(run, &message);
+    }
     Standing::InProgress(Words::new(reason, message))
 }
 
@@ -188,6 +208,10 @@ fn adopted() -> Standing {
 fn ended(next: &DeploymentStatus, result: Phase) -> Standing {
     let Some(run) = &next.run else { return Standing::Done(Words::new(result, "")) };
     let name = name(run);
+    if run.purpose == Purpose::Destroy && result != Phase::Succeeded && next.retry.is_none() {
+        let what = destroy::end(run, result, cause).unwrap_or_else(|| what_failed(run));
+        return destroy::failed(&name, &what);
+    }
     match result {
         Phase::Succeeded => Standing::Done(Words::new(Reason::Succeeded, format!("{name} succeeded"))),
         Phase::Canceled => {
@@ -218,11 +242,19 @@ fn ended(next: &DeploymentStatus, result: Phase) -> Standing {
     }
 }
 
-/// What failed of a run: the wait in the queue, the Pulumi operation, or another step.
 fn failed(next: &DeploymentStatus, run: &Run, name: &str) -> String {
+    let what = what_failed(run);
+    match &next.retry {
+        Some(Retry { attempt, at }) => format!("{name} {what}. Attempt {attempt} follows at {at}"),
+        None => format!("{name} {what}. Set spec.rerun to run it again"),
+    }
+}
+
+/// What failed of a run: the wait in the queue, the Pulumi operation, or another step.
+fn what_failed(run: &Run) -> String {
     let step = run.failure.as_ref().and_then(|failure| failure.step.as_deref());
     let update = run.updates.iter().find(|update| update.result == "failed");
-    let what = match (step, update) {
+    match (step, update) {
         (Some(step), Some(Update { kind, version, .. })) => format!(
             "failed at step `{step}`: the Pulumi operation ({kind} {version} of the stack) failed; \
              status.run.failure.log has the end of its log"
@@ -233,10 +265,6 @@ fn failed(next: &DeploymentStatus, run: &Run, name: &str) -> String {
         }
         (None, None) if run.started_at.is_none() => "failed in the queue, before its job began".to_owned(),
         (None, None) => "failed before any step did".to_owned(),
-    };
-    match &next.retry {
-        Some(Retry { attempt, at }) => format!("{name} {what}. Attempt {attempt} follows at {at}"),
-        None => format!("{name} {what}. Set spec.rerun to run it again"),
     }
 }
 
@@ -260,11 +288,14 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let id = |status: &DeploymentStatus| status.run.as_ref().map(|run| run.id.clone());
     let result = |status: &DeploymentStatus| status.run.as_ref().and_then(|run| run.result);
     if let Some(run) = new.run.as_ref().filter(|run| Some(&run.id) != id(old).as_ref()) {
-        happenings.push(Happening {
-            warning: false,
-            reason: "Triggered",
-            action: "Create",
-            note: format!("triggered {}", name(run)),
+        happenings.push(match run.purpose {
+            Purpose::Destroy => destroy::begun(&name(run)),
+            Purpose::Main | Purpose::Preview => Happening {
+                warning: false,
+                reason: "Triggered",
+                action: "Create",
+                note: format!("triggered {}", name(run)),
+            },
         });
     }
     let end = result(new).filter(|ended| Some(*ended) != result(old) || id(old) != id(new));
@@ -282,6 +313,7 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
         happenings.push(happening);
     }
     match end {
+        Some(result) if destroy::run(new).is_some() => happenings.push(destroy::ended(result, note)),
         Some(Phase::Succeeded) => {
             happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });
         }

@@ -15,6 +15,7 @@
 //!                  │     │               └──► withdraw ──(nonce)────► no intent
 //!                  │     ├─ Recover ─► search ──► record, or withdraw                        Queued ─► Running
 //!                  │     ├─ Cancel ──► look ──► journal ──(version)─► cancel ──► call ──────►  gone     Failed
+//!                  │     │               └──► take back ─(version)─► no cancel ◄── refused
 //!                  │     ├─ Release ────────────(version)───────────► gone                              Succeeded
 //!                  └─────┴─ `status` ───────────(version)───────────► status
 //! ```
@@ -71,8 +72,10 @@ struct Rules {
     deletion: Option<RunDeletionPolicy>,
     /// Whether a person may ask for something else.
     changes: bool,
-    /// How often a run that failed is tried again.
+    /// How often a run that failed is tried again. Without it none fails.
     retries: u32,
+    /// Whether somebody may delete the stack, and all its runs with it, while the resource is deleted.
+    loses_stack: bool,
     /// Whether a run can wait, or take, too long.
     times_out: bool,
     budget: Budget,
@@ -94,6 +97,7 @@ impl Rules {
 struct Remote {
     nonce: u8,
     request: u8,
+    purpose: Purpose,
     attempt: u32,
     /// Nothing: it was taken out of the queue, and the service does not know it any more.
     stage: Option<Stage>,
@@ -127,8 +131,10 @@ enum Task {
     Withdraw(u8, Kept<Outcome>),
     /// The run of an intent is to be canceled.
     Cancel { nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool },
-    /// The cancel is journaled, the call is next.
-    CallCancel(u8),
+    /// The cancel is journaled, the call is next. It may have been made before.
+    CallCancel { nonce: u8, again: bool },
+    /// The cancel was refused, and is to be taken back. It may have been made before.
+    TakeBack { again: bool },
     /// The resource is to be let go.
     Release,
     /// The status is next.
@@ -186,14 +192,18 @@ fn hash_of(value: &impl Hash) -> u64 {
 struct World {
     asked: u8,
     deleting: bool,
+    /// What is done then.
+    policy: Option<RunDeletionPolicy>,
+    /// The stack is gone.
+    stack_is_gone: bool,
     /// The resource is gone.
     released: bool,
     status: Kept<DeploymentStatus>,
     runs: Vec<Remote>,
     /// Creates on their way to the service.
     flying: BTreeSet<u8>,
-    /// The nonces that were drawn, and for which request and attempt.
-    drawn: Vec<(u8, u32)>,
+    /// The nonces that were drawn, and for which request, purpose and attempt.
+    drawn: Vec<(u8, Purpose, u32)>,
     memory: Memory,
     work: Option<Work>,
     /// What a process that was replaced is still at.
@@ -247,6 +257,8 @@ impl World {
         Self {
             asked: 1,
             deleting: false,
+            policy: rules.deletion,
+            stack_is_gone: false,
             released: false,
             status: Kept::new(DeploymentStatus::default()),
             runs: vec![],
@@ -291,9 +303,18 @@ impl World {
                 lost.budget.losses -= 1;
                 steps.push(("a create is lost on its way", lost));
             }
-            let (request, attempt) = self.drawn[usize::from(nonce)];
-            next.runs.push(Remote { nonce, request, attempt, stage: Some(Stage::Queued), canceled: false });
+            if self.stack_is_gone {
+                steps.push(("a create finds no stack", next));
+                continue;
+            }
+            let (request, purpose, attempt) = self.drawn[usize::from(nonce)];
+            next.runs.push(Remote { nonce, request, purpose, attempt, stage: Some(Stage::Queued), canceled: false });
             steps.push(("the service accepts a create", next));
+        }
+        if rules.loses_stack && self.deleting && !self.stack_is_gone {
+            let mut next = World { stack_is_gone: true, ..self.clone() };
+            next.runs.iter_mut().for_each(|run| run.stage = None);
+            steps.push(("somebody deletes the stack", next));
         }
         for (index, run) in self.runs.iter().enumerate() {
             let (label, stage) = match run.stage {
@@ -421,7 +442,12 @@ impl World {
         }
         let mut steps = Steps::new();
         for inputs in all {
-            let road = if could_start(&inputs, &self.status) { open_road(self.asked) } else { Road::NotRead };
+            let road = match open_road(self.asked) {
+                Road::Open(start) if could_start(&inputs, &self.status) => {
+                    Road::Open(Box::new(Start { purpose: self.purpose(), ..*start }))
+                }
+                _ => Road::NotRead,
+            };
             let plan = plan(&Inputs { road, ..inputs }, &self.status);
             let mut next = next.clone();
             let task = next.begin(plan);
@@ -475,7 +501,12 @@ impl World {
                 let Conclusion { result, view, failed_step: _, looked_for_drift: _, retry } = *conclusion;
                 Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None, retry }
             }
-            Plan::Adopt(_) | Plan::Refuse(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
+            Plan::Adopt(_)
+            | Plan::Refuse(_)
+            | Plan::Settle(_)
+            | Plan::AwaitBudget
+            | Plan::AwaitCancel(_)
+            | Plan::AdoptNamed(..) => {
                 panic!("nothing here leads to {}", word(&plan))
             }
         })
@@ -497,14 +528,21 @@ impl World {
                 );
                 by.cancels(*nonce, *reason, *only_queued, *journaled)
             }
-            Task::CallCancel(nonce) => by.calls_cancel(*nonce),
+            Task::CallCancel { nonce, again } => by.calls_cancel(*nonce, *again),
+            Task::TakeBack { again } => by.takes_back(*again, trouble()),
             Task::Release => by.releases(rules),
             Task::Finish(outcome) => by.finishes(outcome),
         }
     }
 
     fn status_after(&self, outcome: &Outcome) -> DeploymentStatus {
-        status(&self.status, &inputs(self.asked), outcome, Time::from_seconds(0))
+        let inputs = Inputs { deletion: self.policy.filter(|_| self.deleting), ..inputs(self.asked) };
+        status(&self.status, &inputs, outcome, Time::from_seconds(0))
+    }
+
+    /// What the next run is for.
+    fn purpose(&self) -> Purpose {
+        if self.deleting { Purpose::Destroy } else { Purpose::Main }
     }
 
     fn nonce(&self) -> Option<u8> {
@@ -521,14 +559,17 @@ impl World {
     // ---- what must hold
 
     fn check(&self, rules: Rules) {
-        for request in [1, 2] {
-            let runs: Vec<_> = self.runs.iter().filter(|run| run.request == request).collect();
+        for (request, purpose) in [(1, Purpose::Main), (2, Purpose::Main), (1, Purpose::Destroy), (2, Purpose::Destroy)]
+        {
+            let is_one = |run: &&Remote| (run.request, run.purpose) == (request, purpose);
+            let runs: Vec<_> = self.runs.iter().filter(is_one).collect();
             for (attempt, run) in (1..).zip(&runs) {
                 assert_eq!(run.attempt, attempt, "request {request} has other runs than it should: {runs:?}");
             }
             assert!(runs.len() <= 1 + rules.retries as usize, "request {request} has {} runs", runs.len());
             let mut earlier = runs.iter().rev().skip(1);
-            let failed = earlier.all(|run| run.stage == Some(Stage::Failed) && !run.canceled);
+            let is_known = |run: &Remote| run.stage.is_some() || !self.stack_is_gone;
+            let failed = earlier.all(|run| !is_known(run) || (run.stage == Some(Stage::Failed) && !run.canceled));
             assert!(failed, "only what failed by itself is tried again: {runs:?}");
         }
         if let Some(Run { result: Some(result), cancel, .. }) = &self.status.run {
@@ -548,7 +589,9 @@ impl World {
     fn is_good_end(&self, rules: Rules) -> bool {
         let nothing_flies = self.flying.is_empty() && self.leftover.is_none() && self.work.is_none();
         let all_ended = self.runs.iter().all(|run| !matches!(run.stage, Some(Stage::Queued | Stage::Running)));
-        let attempts = self.runs.iter().filter(|run| run.request == self.asked).count();
+        let is_kept = self.deleting && rules.deletion == Some(RunDeletionPolicy::Destroy);
+        let purpose = self.purpose();
+        let attempts = self.runs.iter().filter(|run| (run.request, run.purpose) == (self.asked, purpose)).count();
         let has_failed =
             self.status.run.as_ref().is_some_and(|run| run.result == Some(Phase::Failed) && !run.cancel_taken_back);
         let all_attempts = 1 + rules.retries as usize;
@@ -562,7 +605,9 @@ impl World {
                 .as_ref()
                 .is_some_and(|run| run.request.digest == digest_of(self.asked) && run.result.is_some())
             && self.status.phase == self.status.run.as_ref().and_then(|run| run.result);
-        nothing_flies && all_ended && (self.released || has_run)
+        // A destroy that came to nothing is told, and waits for a person.
+        let succeeded = self.status.phase == Some(Phase::Succeeded);
+        nothing_flies && all_ended && (self.released || (has_run && !(is_kept && succeeded)))
     }
 }
 
@@ -606,9 +651,10 @@ impl By<'_> {
         let journal = |world: &World| {
             self.write(world, |world| {
                 // What is read is the latest, so this is what was asked for when it was decided.
-                let (request, attempt) = identity(&digest_of(world.asked), Purpose::Main, &world.status);
-                world.drawn.push((world.asked, attempt));
-                let intent = Intent { request, attempt, ..intent(&name(nonce), world.asked) };
+                let purpose = world.purpose();
+                let (request, attempt) = identity(&digest_of(world.asked), purpose, &world.status);
+                world.drawn.push((world.asked, purpose, attempt));
+                let intent = Intent { request, purpose, attempt, ..intent(&name(nonce), world.asked) };
                 world.status.change(|status| {
                     status.uid = Some("uid".into());
                     status.intent = Some(intent);
@@ -648,6 +694,13 @@ impl By<'_> {
             Some(_) => {
                 steps.push(("answered", self.then(self.world.clone(), Some(Task::Record(nonce)), self.fresh)));
             }
+            None if self.world.stack_is_gone && !self.world.flying.contains(&nonce) => {
+                let mut world = self.world.clone();
+                world.remember(self.process, |memory| _ = memory.never_sent.insert(nonce));
+                let is_last = world.drawn[usize::from(nonce)].1 == Purpose::Destroy;
+                let then = if is_last { Outcome::Released } else { Outcome::StackMissing("it".into()) };
+                steps.push(("no such stack", self.then(world, Some(Task::withdraw(nonce, then)), self.fresh)));
+            }
             None if !self.world.flying.contains(&nonce) => {
                 steps.push(("the create was lost: time-out", unheard(self.world.clone())));
             }
@@ -674,6 +727,7 @@ impl By<'_> {
                     status.run = Some(Run {
                         nonce: intent.nonce,
                         request: intent.request,
+                        purpose: intent.purpose,
                         attempt: intent.attempt,
                         id: format!("id {nonce}"),
                         version: index as u64 + 1,
@@ -700,7 +754,9 @@ impl By<'_> {
         if self.world.nonce() != Some(nonce) {
             return vec![self.gives_up("there is no such intent to withdraw")];
         }
-        let may_still_run = self.world.run_of(nonce).is_some() || self.world.flying.contains(&nonce);
+        let is_there =
+            self.world.run_of(nonce).is_some_and(|(_, run)| run.stage.is_some() || !self.world.stack_is_gone);
+        let may_still_run = is_there || self.world.flying.contains(&nonce);
         assert!(!may_still_run, "the intent of a create that happened is withdrawn");
         let withdraw = |world: &World| self.write(world, |world| world.status.change(|status| status.intent = None));
         let mut world = withdraw(self.world);
@@ -708,7 +764,11 @@ impl By<'_> {
             memory.waited.remove(&nonce);
             memory.never_sent.remove(&nonce);
         });
-        let mut steps = vec![("withdrawn", self.then(world, Some(Task::Finish(outcome.clone())), true))];
+        let next = match **outcome {
+            Outcome::Released => Task::Release,
+            _ => Task::Finish(outcome.clone()),
+        };
+        let mut steps = vec![("withdrawn", self.then(world, Some(next), true))];
         if let Some(world) = self.lossy() {
             steps.push(("withdrawn, and the answer is lost", self.then(withdraw(&world), None, false)));
         }
@@ -737,28 +797,22 @@ impl By<'_> {
 
     fn cancels(&self, nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool) -> Steps {
         let (_, remote) = self.world.run_of(nonce).unwrap();
-        if let Some(stage) = remote.stage.filter(|stage| only_queued && *stage != Stage::Queued) {
-            if reason == CancelReason::Deleted {
+        let is_left_alone = |stage: Stage| {
+            if only_queued { stage != Stage::Queued } else { !matches!(stage, Stage::Queued | Stage::Running) }
+        };
+        if let Some(stage) = remote.stage.filter(|stage| is_left_alone(*stage)) {
+            if reason == CancelReason::Deleted && self.world.policy == Some(RunDeletionPolicy::CancelQueued) {
                 let next = self.then(self.world.clone(), Some(Task::Release), self.fresh);
                 return vec![("it has begun, and is left to itself", next)];
             }
-            let following = Some(Task::finish(Outcome::Following(Some(Box::new(view(stage))))));
-            let takes_back = journaled && stage == Stage::Running;
-            return vec![match (takes_back, self.fresh) {
-                (false, _) => ("it has begun, and is followed", self.then(self.world.clone(), following, self.fresh)),
-                (true, false) => self.gives_up("taking the cancel back meets a newer version"),
-                (true, true) => {
-                    let world = self.write(self.world, |world| {
-                        world.status.change(|status| {
-                            let run = status.run.as_mut().unwrap();
-                            (run.cancel, run.cancel_taken_back) = (None, true);
-                        });
-                    });
-                    ("it has begun, and its cancel is taken back", self.then(world, following, true))
-                }
-            }];
+            let following = Outcome::Following(Some(Box::new(view(stage))));
+            if journaled && stage == Stage::Running {
+                return self.takes_back(true, following);
+            }
+            let next = self.then(self.world.clone(), Some(Task::finish(following)), self.fresh);
+            return vec![("it has begun, and is followed", next)];
         }
-        let call = Some(Task::CallCancel(nonce));
+        let call = Some(Task::CallCancel { nonce, again: journaled });
         if journaled {
             return vec![("the cancel is journaled already", self.then(self.world.clone(), call, self.fresh))];
         }
@@ -778,7 +832,22 @@ impl By<'_> {
         steps
     }
 
-    fn calls_cancel(&self, nonce: u8) -> Steps {
+    /// A cancel is not wanted any more, or had no effect. It may have been made before.
+    fn takes_back(&self, again: bool, outcome: Outcome) -> Steps {
+        if !self.fresh {
+            return vec![self.gives_up("taking the cancel back meets a newer version")];
+        }
+        let world = self.write(self.world, |world| {
+            world.status.change(|status| {
+                let run = status.run.as_mut().unwrap();
+                run.cancel = None;
+                run.cancel_taken_back |= again;
+            });
+        });
+        vec![("the cancel is taken back", self.then(world, Some(Task::finish(outcome)), true))]
+    }
+
+    fn calls_cancel(&self, nonce: u8, again: bool) -> Steps {
         let (index, remote) = self.world.run_of(nonce).unwrap();
         let call = |mut world: World| {
             world.runs[index].canceled |= remote.stage == Some(Stage::Running);
@@ -794,6 +863,8 @@ impl By<'_> {
         let mut steps = vec![("canceled", self.then(world, Some(Task::finish(Outcome::CancelSent)), self.fresh))];
         if let Some(world) = self.lossy() {
             let failed = Some(Task::finish(trouble()));
+            let refused = Some(Task::TakeBack { again });
+            steps.push(("the cancel is refused", self.then(world.clone(), refused, self.fresh)));
             steps.push(("the cancel is lost", self.then(world.clone(), failed.clone(), self.fresh)));
             steps.push(("canceled, and the answer is lost", self.then(call(world), failed, self.fresh)));
         }
@@ -813,8 +884,14 @@ impl By<'_> {
             match rules.deletion {
                 Some(RunDeletionPolicy::Cancel) => assert!(has_ended, "let go while a run is under way"),
                 Some(RunDeletionPolicy::CancelQueued) => assert!(has_begun, "let go while a run is queued"),
+                Some(RunDeletionPolicy::Destroy) => assert!(has_ended, "let go while a run is under way"),
                 Some(RunDeletionPolicy::Orphan) | None => {}
             }
+        }
+        if rules.deletion == Some(RunDeletionPolicy::Destroy) {
+            let mut runs = world.runs.iter();
+            let is_destroyed = runs.any(|run| run.purpose == Purpose::Destroy && run.stage == Some(Stage::Succeeded));
+            assert!(is_destroyed || world.stack_is_gone, "let go before the stack is destroyed");
         }
         vec![("released", self.then(self.write(world, |world| world.released = true), None, false))]
     }
@@ -909,7 +986,15 @@ const TROUBLE: Budget = Budget { crashes: 1, losses: 1, labels: 0, riddles: 0 };
 #[case::cancel_queued(Supersede::CancelQueued)]
 #[case::cancel(Supersede::Cancel)]
 fn each_request_runs_once_or_is_superseded(#[case] supersede: Supersede) {
-    let rules = Rules { supersede, deletion: None, changes: true, retries: 0, times_out: false, budget: TROUBLE };
+    let rules = Rules {
+        supersede,
+        deletion: None,
+        changes: true,
+        retries: 0,
+        loses_stack: false,
+        times_out: false,
+        budget: TROUBLE,
+    };
     let states = explore(rules);
     assert!(states > 1_000, "{states} states are too few to have seen anything");
 }
@@ -924,11 +1009,40 @@ fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
         deletion: Some(policy),
         changes: false,
         retries: 0,
+        loses_stack: false,
         times_out: false,
         budget: TROUBLE,
     };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+/// Whatever crashes or is lost: let go only when the stack is destroyed, which is done once for each attempt.
+#[rstest]
+#[case::crash_and_loss(0, false, false, TROUBLE)]
+#[case::failures_and_a_crash(1, false, false, ONE_CRASH)]
+#[case::failures_and_a_loss(1, false, false, ONE_LOSS)]
+#[case::time_outs_and_a_crash(0, true, false, ONE_CRASH)]
+#[case::time_outs_and_a_loss(0, true, false, ONE_LOSS)]
+#[case::no_stack_and_a_crash(0, false, true, ONE_CRASH)]
+#[case::no_stack_and_a_loss(0, false, true, ONE_LOSS)]
+fn a_stack_is_destroyed_before_its_resource_goes(
+    #[case] retries: u32,
+    #[case] times_out: bool,
+    #[case] loses_stack: bool,
+    #[case] budget: Budget,
+) {
+    let rules = Rules {
+        supersede: Supersede::Wait,
+        deletion: Some(RunDeletionPolicy::Destroy),
+        changes: false,
+        retries,
+        loses_stack,
+        times_out,
+        budget,
+    };
+    let states = explore(rules);
+    assert!(states > 1_000, "{states} states are too few to have seen anything");
 }
 
 #[test]
@@ -939,6 +1053,7 @@ fn a_label_and_a_riddle_do_no_harm() {
         deletion: None,
         changes: false,
         retries: 0,
+        loses_stack: false,
         times_out: false,
         budget,
     };
@@ -953,8 +1068,15 @@ const ONE_LOSS: Budget = Budget { crashes: 0, losses: 1, labels: 0, riddles: 0 }
 #[case::crash(ONE_CRASH)]
 #[case::loss(ONE_LOSS)]
 fn only_what_failed_by_itself_is_tried_again(#[case] budget: Budget, #[values(false, true)] times_out: bool) {
-    let rules =
-        Rules { supersede: Supersede::Cancel, deletion: None, changes: !times_out, retries: 1, times_out, budget };
+    let rules = Rules {
+        supersede: Supersede::Cancel,
+        deletion: None,
+        changes: !times_out,
+        retries: 1,
+        loses_stack: false,
+        times_out,
+        budget,
+    };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
 }
@@ -966,7 +1088,8 @@ fn what_takes_too_long_ends(
     #[case] budget: Budget,
     #[values(Supersede::Wait, Supersede::Cancel)] supersede: Supersede,
 ) {
-    let rules = Rules { supersede, deletion: None, changes: true, retries: 0, times_out: true, budget };
+    let rules =
+        Rules { supersede, deletion: None, changes: true, retries: 0, loses_stack: false, times_out: true, budget };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
 }
@@ -981,6 +1104,7 @@ fn a_resource_that_is_deleted_tries_nothing_again(#[case] policy: RunDeletionPol
         deletion: Some(policy),
         changes: false,
         retries: 1,
+        loses_stack: false,
         times_out: true,
         budget: ONE_CRASH,
     };
