@@ -28,12 +28,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     if !matches!(outcome, Outcome::Released | Outcome::Held) {
         next.observed_generation = Some(inputs.generation);
         next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
-        // What is seen of a run that goes on is shown, whatever became of its cancel.
-        if let Sighting::Seen(view) = &inputs.sighting
-            && matches!(view.stage, Stage::Queued | Stage::Running)
-        {
-            show(&mut next, view);
-        }
+        show_sighting(&mut next, &inputs.sighting);
     }
     let standing = match outcome {
         Outcome::Released | Outcome::Held => return next,
@@ -173,6 +168,15 @@ fn unknown(why: &str, needs_person: bool) -> Standing {
         ))
     } else {
         Standing::InProgress(words("It is looked for again"))
+    }
+}
+
+/// What is seen of a run that goes on is shown, whatever became of its cancel.
+fn show_sighting(next: &mut DeploymentStatus, sighting: &Sighting) {
+    if let Sighting::Seen(view) = sighting
+        && matches!(view.stage, Stage::Queued | Stage::Running)
+    {
+        show(next, view);
     }
 }
 
