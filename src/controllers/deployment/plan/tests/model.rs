@@ -882,9 +882,10 @@ impl By<'_> {
             let has_begun = run.stage != Some(Stage::Queued);
             let has_ended = has_begun && run.stage != Some(Stage::Running);
             match rules.deletion {
-                Some(RunDeletionPolicy::Cancel) => assert!(has_ended, "let go while a run is under way"),
+                Some(RunDeletionPolicy::Cancel | RunDeletionPolicy::Destroy) => {
+                    assert!(has_ended, "let go while a run is under way");
+                }
                 Some(RunDeletionPolicy::CancelQueued) => assert!(has_begun, "let go while a run is queued"),
-                Some(RunDeletionPolicy::Destroy) => assert!(has_ended, "let go while a run is under way"),
                 Some(RunDeletionPolicy::Orphan) | None => {}
             }
         }
