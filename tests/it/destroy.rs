@@ -32,8 +32,8 @@ fn with(more: &Value) -> Value {
 }
 
 /// A Deployment that has run once.
-async fn ran(world: &World, more: Value) {
-    world.put_deployment("web", with(&more)).await;
+async fn ran(world: &World, more: &Value) {
+    world.put_deployment("web", with(more)).await;
     assert_eq!(world.ended("web", 1).await.phase, Some(Phase::Succeeded));
 }
 
@@ -72,7 +72,7 @@ fn let_destroys(world: &World, fails: bool) {
 #[tokio::test]
 async fn the_stack_is_destroyed_and_then_the_resource_is_gone() {
     let world = connected("destroy").await;
-    ran(&world, json!({})).await;
+    ran(&world, &json!({})).await;
     world.simulator.hold_at(&world.stack("web/prod"), "pulumi destroy").unwrap();
     world.delete::<Deployment>("web").await;
     let destroys = |status: &DeploymentStatus| {
@@ -120,7 +120,7 @@ async fn it_is_destroyed_whether_or_not_it_ever_ran_and_nothing_starts_while_it_
 async fn a_destroy_that_fails_is_told_tried_again_and_done_once_more_on_request() {
     let world = connected("destroy-fails").await;
     let retry = json!({"limit": 1, "backoff": {"initial": "1s", "max": "1s"}});
-    ran(&world, json!({"retry": retry})).await;
+    ran(&world, &json!({"retry": retry})).await;
     let_destroys(&world, true);
     world.delete::<Deployment>("web").await;
     world.deployment("web", "waits for another attempt", ready_is("Retrying")).await;
@@ -155,7 +155,7 @@ async fn a_destroy_that_fails_is_told_tried_again_and_done_once_more_on_request(
 async fn a_destroy_that_takes_too_long_is_canceled_and_not_tried_again() {
     let world = connected("destroy-timeout").await;
     let retry = json!({"limit": 3, "backoff": {"initial": "1s", "max": "1s"}});
-    ran(&world, json!({"retry": retry})).await;
+    ran(&world, &json!({"retry": retry})).await;
     world.simulator.hold(&world.stack("web/prod")).unwrap();
     world.delete::<Deployment>("web").await;
     world.phase("web", Phase::Running).await;
@@ -178,7 +178,7 @@ async fn a_destroy_that_takes_too_long_is_canceled_and_not_tried_again() {
 #[tokio::test]
 async fn another_policy_acts_at_once(#[case] policy: &str, #[case] canceled: bool) {
     let world = connected("destroy-policy").await;
-    ran(&world, json!({})).await;
+    ran(&world, &json!({})).await;
     world.simulator.hold(&world.stack("web/prod")).unwrap();
     world.delete::<Deployment>("web").await;
     world.phase("web", Phase::Running).await;
@@ -230,7 +230,7 @@ async fn killed_at_its_end_it_is_destroyed_once(#[case] is_sent: Option<bool>) {
     world.simulator.add_stack(&world.stack("web/prod")).unwrap();
     world.put_organization(json!({})).await;
     let operator = world.start_process(world.plane.kubeconfig(), "1");
-    ran(&world, json!({})).await;
+    ran(&world, &json!({})).await;
     let create = Fault::on("CreateDeployment").organization(world.organization.clone());
     let fault = is_sent.map(|is_sent| if is_sent { create.hold_answer() } else { create.drop_before() });
     let fault = fault.map(|fault| world.simulator.inject(fault));
@@ -257,7 +257,7 @@ async fn killed_at_its_end_it_is_destroyed_once(#[case] is_sent: Option<bool>) {
 async fn a_stack_that_is_gone_is_what_was_wanted() {
     let world = connected("destroy-gone").await;
     let stack = world.stack("web/prod");
-    ran(&world, json!({})).await;
+    ran(&world, &json!({})).await;
     world.simulator.remove_stack(&stack).unwrap();
     world.delete::<Deployment>("web").await;
     world.gone::<Deployment>("web").await;
@@ -270,7 +270,7 @@ async fn a_stack_that_is_gone_is_what_was_wanted() {
         .simulator
         .patch_settings(&stack, &json!({"operationContext": {"options": {"deleteAfterDestroy": true}}}))
         .unwrap();
-    ran(&world, json!({})).await;
+    ran(&world, &json!({})).await;
     world.delete::<Deployment>("web").await;
     // When the end of the run was not seen, it must be missed three times first, and no test makes time go faster for that.
     eventually(3 * SOON, "web is gone with its stack", async || {
@@ -293,7 +293,7 @@ async fn a_stack_that_is_gone_is_what_was_wanted() {
 #[tokio::test]
 async fn a_404_for_a_stack_that_is_there_lets_nothing_go() {
     let world = connected("destroy-404").await;
-    ran(&world, json!({})).await;
+    ran(&world, &json!({})).await;
     let not_found = pulumi_cloud_simulator::FaultAnswer::status(404).json(json!({"code": 404, "message": "Not Found"}));
     let create = Fault::on("CreateDeployment").organization(world.organization.clone()).answer(not_found);
     let create = world.simulator.inject(create);
@@ -306,7 +306,7 @@ async fn a_404_for_a_stack_that_is_there_lets_nothing_go() {
 #[tokio::test]
 async fn who_may_not_destroy_is_told_and_keeps_the_resource() {
     let world = connected("destroy-denied").await;
-    ran(&world, json!({})).await;
+    ran(&world, &json!({})).await;
     world.merge::<Organization>("acme", json!({"spec": {"access": [{"operations": ["update"]}]}})).await;
     world.organization_is("Connected").await;
     world.delete::<Deployment>("web").await;
@@ -324,7 +324,7 @@ async fn settings_and_organization_wait_for_the_destroy() {
     let world = connected("destroy-order").await;
     let git = json!({"repoURL": "https://example.com/web.git", "branch": "stored"});
     world.put_settings(json!({"settings": {"sourceContext": {"git": git}}})).await;
-    ran(&world, json!({"settingsRef": {"name": "web"}})).await;
+    ran(&world, &json!({"settingsRef": {"name": "web"}})).await;
     world.delete::<Organization>("acme").await;
     world.delete::<StackDeploymentSettings>("web").await;
     let conditions = world.organization_is("InUse").await;
