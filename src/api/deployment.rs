@@ -112,7 +112,10 @@ pub struct DeploymentSpec {
     pub retry: Option<RetryPolicy>,
     /// What happens to a run that is under way when this resource is deleted. `Orphan`: it goes on by itself.
     /// `CancelQueued`: it is canceled if it is still queued, and goes on by itself if it runs. `Cancel`: it is canceled and
-    /// its end waited for, which can leave a stack inconsistent when Pulumi is at work. Default: `CancelQueued`.
+    /// its end waited for, which can leave a stack inconsistent when Pulumi is at work. `Destroy`: it is canceled if it is
+    /// still queued and waited for if it runs; then `destroy` deletes all of the stack's resources, whether or not this
+    /// resource ever ran, and only when that has succeeded is this resource gone. The destroy runs with the stack's stored
+    /// settings and with `settings`, under `timeout`, `queueTimeout` and `retry`. Default: `CancelQueued`.
     #[serde(default)]
     pub deletion_policy: RunDeletionPolicy,
     /// How many earlier runs, and requests that were skipped, status remembers; fewer are forgotten at once. Default: `10`.
@@ -323,6 +326,9 @@ pub enum RunDeletionPolicy {
     CancelQueued,
     /// It is canceled, and its end is waited for. Canceling a running Pulumi operation can leave a stack inconsistent.
     Cancel,
+    /// It is canceled if it is still queued and waited for if it runs; then the stack is destroyed, and this resource
+    /// stays until that has succeeded.
+    Destroy,
 }
 
 /// Where a Deployment stands.

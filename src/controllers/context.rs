@@ -249,7 +249,11 @@ impl Context {
         Ok(long_enough && self.namespace_is_terminating(object.meta().namespace.as_deref().unwrap_or_default()).await?)
     }
 
-    async fn namespace_is_terminating(&self, namespace: &str) -> Result<bool, Error> {
+    /// Whether a namespace is being deleted, so that nothing can be created in it any more.
+    ///
+    /// # Errors
+    /// When the namespace cannot be read.
+    pub async fn namespace_is_terminating(&self, namespace: &str) -> Result<bool, Error> {
         let found = Api::<Namespace>::all(self.kube.clone()).get_opt(namespace).await?;
         Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
     }

@@ -103,10 +103,15 @@ impl Links {
 
     /// The Organizations that a resource depends on.
     pub fn organizations_of(&self, dependent: &Resource) -> impl Iterator<Item = Resource> + use<> {
+        self.upstream_of(dependent).filter(|upstream| upstream.kind == Kind::Organization)
+    }
+
+    /// The resources that a resource depends on.
+    pub fn upstream_of(&self, dependent: &Resource) -> impl Iterator<Item = Resource> + use<> {
         let links = self.lock().forward.get(dependent).cloned().unwrap_or_default();
         links.into_iter().filter_map(|link| match link {
-            Link::Resource(upstream) if upstream.kind == Kind::Organization => Some(upstream),
-            Link::Resource(_) | Link::Source { .. } | Link::Stack(_) => None,
+            Link::Resource(upstream) => Some(upstream),
+            Link::Source { .. } | Link::Stack(_) => None,
         })
     }
 

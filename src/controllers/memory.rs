@@ -8,6 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::conditions::Standing;
+
 /// What one process remembers, by the resources' uid unless said otherwise.
 #[derive(Default)]
 pub struct Memory(Mutex<Remembered>);
@@ -21,9 +23,18 @@ struct Remembered {
     recoveries: HashMap<String, Recovery>,
     never_sent: HashSet<String>,
     cancels: HashSet<String>,
+    failed_cancels: HashMap<String, FailedCancel>,
     misses: HashMap<String, (u32, Instant)>,
     versions: HashMap<String, u64>,
     outputs: HashMap<String, (String, Instant)>,
+}
+
+/// A cancel that failed.
+struct FailedCancel {
+    /// What a person had asked for by then.
+    asked: String,
+    standing: Standing,
+    again_at: Instant,
 }
 
 /// How far the search for a lost create has come.
@@ -140,6 +151,21 @@ impl Memory {
         self.lock().cancels.insert(run.to_owned());
     }
 
+    /// Notes that the cancel of a run failed, and is not tried again for so long. `asked` is what a person had asked for.
+    pub fn cancel_failed(&self, run: &str, asked: String, standing: Standing, delay: Duration) {
+        let failed = FailedCancel { asked, standing, again_at: Instant::now() + delay };
+        self.lock().failed_cancels.insert(run.to_owned(), failed);
+    }
+
+    /// What is said of a cancel that failed and is not tried again yet, and how long that is: unless a person has asked
+    /// for something else since.
+    pub fn failed_cancel(&self, run: &str, asked: &str) -> Option<(Standing, Duration)> {
+        let memory = self.lock();
+        let failed = memory.failed_cancels.get(run).filter(|failed| failed.asked == asked)?;
+        let remaining = failed.again_at.saturating_duration_since(Instant::now());
+        (!remaining.is_zero()).then(|| (failed.standing.clone(), remaining))
+    }
+
     /// The version of a stack's deployments that was created last. `stack` names backend and stack.
     pub fn latest_version(&self, stack: &str) -> Option<u64> {
         self.lock().versions.get(stack).copied()
@@ -191,5 +217,6 @@ impl Memory {
         let mut memory = self.lock();
         memory.misses.remove(run);
         memory.cancels.remove(run);
+        memory.failed_cancels.remove(run);
     }
 }

@@ -134,7 +134,7 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, Told>, 
         }
         Event::InitApply(object) | Event::Apply(object) => {
             // Those that it does not need any more are told as well.
-            let upstream: Vec<_> = context.wakers.links.organizations_of(&resource(object)).collect();
+            let upstream: Vec<_> = context.wakers.links.upstream_of(&resource(object)).collect();
             context.wakers.links.set(&resource(object), object.links(context));
             let relevance = object.relevance();
             let key = ObjectRef::from_obj(object);
@@ -150,7 +150,7 @@ fn tell<K: Reconcile>(event: &Event<K>, told: &mut HashMap<ObjectRef<K>, Told>, 
             if before.is_none_or(|before| before.relevance != relevance) {
                 let resource = resource(object);
                 context.wakers.wake_dependents(&Link::Resource(resource.clone()));
-                wake_deleted(upstream.into_iter().chain(context.wakers.links.organizations_of(&resource)), context);
+                wake_deleted(upstream.into_iter().chain(context.wakers.links.upstream_of(&resource)), context);
             }
         }
         Event::Delete(object) => {
@@ -173,12 +173,16 @@ fn is_gone(resource: &Resource, context: &Context) {
     context.wakers.gone(resource);
 }
 
-/// An Organization that is being deleted waits for runs to end.
-fn wake_deleted(organizations: impl Iterator<Item = Resource>, context: &Context) {
-    for upstream in organizations {
-        let organization = context.organizations.get(&upstream.namespace, &upstream.name);
-        if organization.is_some_and(|organization| organization.metadata.deletion_timestamp.is_some()) {
-            context.wakers.wake(&upstream);
+/// An Organization that is being deleted waits for runs to end, and settings for stacks to be destroyed.
+fn wake_deleted(upstream: impl Iterator<Item = Resource>, context: &Context) {
+    for Resource { kind, namespace, name } in upstream {
+        let deleted = match kind {
+            Kind::Organization => context.organizations.get(&namespace, &name).map(|it| it.metadata.clone()),
+            Kind::Settings => context.settings.get(&namespace, &name).map(|it| it.metadata.clone()),
+            Kind::Deployment => None,
+        };
+        if deleted.is_some_and(|metadata| metadata.deletion_timestamp.is_some()) {
+            context.wakers.wake(&kind.named(namespace, name));
         }
     }
 }

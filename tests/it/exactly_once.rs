@@ -11,6 +11,7 @@ use pulumi_deployments_operator::api::{
     deployment::Phase,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rstest::rstest;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -115,6 +116,45 @@ async fn killed_before_the_record() {
     assert_eq!((status.run, world.runs().len()), (None, 1));
     one_run(&world).await;
     assert_eq!(world.requests("CreateDeployment").len(), 1);
+}
+
+/// Its cancel is journaled. Whether it was made or only about to be: the run was canceled, and has not failed.
+#[rstest]
+#[case::running_and_not_made(false, false)]
+#[case::running_and_made(false, true)]
+#[case::queued_and_not_made(true, false)]
+#[case::queued_and_made(true, true)]
+#[tokio::test]
+async fn killed_at_a_cancel(#[case] is_queued: bool, #[case] is_made: bool) {
+    let world = world("kill-cancel").await;
+    let stack = world.stack("web/prod");
+    let operator = start(&world, 1);
+    if is_queued {
+        world.simulator.patch_settings(&stack, &json!({})).unwrap();
+        world.simulator.set_stack_paused(&stack, true).unwrap();
+    } else {
+        world.simulator.hold(&stack).unwrap();
+    }
+    let retry = json!({"limit": 3, "backoff": {"initial": "1s", "max": "1s"}});
+    world.put_deployment("web", json!({"retry": retry})).await;
+    world.phase("web", if is_queued { Phase::Queued } else { Phase::Running }).await;
+    let cancel = Fault::on("CancelDeployment").organization(world.organization.clone());
+    let fault = world.simulator.inject(if is_made { cancel.hold_answer() } else { cancel.drop_before() });
+    world.merge::<Deployment>("web", json!({"spec": {"timeout": "1s", "queueTimeout": "1s"}})).await;
+    timeout(SOON, fault.reached()).await.unwrap();
+    operator.kill().await;
+    fault.release();
+    let run = world.api::<Deployment>().get("web").await.unwrap().status.unwrap().run.unwrap();
+    assert!(run.cancel.is_some() && run.result.is_none(), "{run:#?}");
+    let first = &world.runs()[0];
+    assert_eq!(first.canceled || first.removed, is_made, "{first:#?}");
+
+    let _operator = start(&world, 2);
+    let status = world.ended("web", 1).await;
+    assert_eq!((status.phase, &status.retry), (Some(Phase::TimedOut), &None));
+    let runs = world.runs();
+    assert_eq!(runs.len(), 1, "it was not tried again: {runs:#?}");
+    assert!(runs[0].canceled || runs[0].removed);
 }
 
 #[tokio::test]

@@ -537,6 +537,19 @@ async fn ttl_stack() {
 }
 
 #[tokio::test]
+async fn ephemeral_stack() {
+    let (world, _) = played("ephemeral-stack.yaml").await;
+    assert_eq!(run(&world, "shop/pr-1234").status, "succeeded");
+    // The command in the comment.
+    let file = directory().join("ephemeral-stack.yaml");
+    world.kubectl(&["delete", "--timeout=60s", "--filename", file.to_str().unwrap()], None).await;
+    let runs = world.simulator.deployments(&world.stack("shop/pr-1234"));
+    let operations: Vec<_> = runs.iter().map(|run| (run.operation.as_str(), run.status.as_str())).collect();
+    assert_eq!(operations, [("update", "succeeded"), ("destroy", "succeeded")]);
+    assert_eq!(world.simulator.settings(&world.stack("shop/pr-1234")), None);
+}
+
+#[tokio::test]
 async fn queue() {
     let story = story("queue.yaml");
     let world = world_for(&story).await;

@@ -1,6 +1,7 @@
 //! The one integration-test binary: the real control plane, the simulated Pulumi Cloud, the real operator.
 
 mod blocks;
+mod cancels;
 mod chart;
 mod client;
 mod control_plane;
@@ -9,6 +10,7 @@ mod crds;
 mod demo;
 mod depends_on;
 mod deployments;
+mod destroy;
 mod eventually;
 mod exactly_once;
 mod examples;

@@ -1,6 +1,7 @@
 //! IO, reads only: what the decision about a Deployment needs, from both sides.
 
 mod dependencies;
+mod destroy;
 mod road;
 
 use std::{collections::HashSet, sync::Arc};
@@ -11,7 +12,7 @@ use kube::{Api, ResourceExt};
 use super::{
     mirror::View,
     outputs::{self, Declared},
-    plan::{Adoptee, Inputs, Reach, Recovery, Road, Sighting, could_start, outputs_due, outputs_first},
+    plan::{Adoptee, FailedCancel, Inputs, Reach, Recovery, Road, Sighting, could_start, outputs_due, outputs_first},
     reason::Reason,
     request::{self, Asked, Settings},
 };
@@ -19,7 +20,7 @@ use crate::{
     api::{
         Deployment, DeploymentStatus, Duration, Organization, StackDeploymentSettings, Time,
         condition::{find, types},
-        deployment::{Run, Target},
+        deployment::{Run, RunDeletionPolicy, Target},
         names::{ADOPT, REQUESTED_AT, RESOLVE_CREATE},
         reference::StackRef,
         settings::SourceKind,
@@ -91,6 +92,7 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         road: Road::NotRead,
         sighting: Sighting::None,
         cancel_sent: false,
+        cancel_failed: None,
         outputs: declared_outputs(deployment, status, context).await?,
     };
     let mut means = Means::default();
@@ -101,6 +103,9 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         match reach(context, &this, owner.as_ref(), target).await? {
             Way::Open(connection) => {
                 inputs.service_now = connection.client.server_time().map_or(now, Time::from);
+                // The reference may lead to no Organization any more; its brake holds all the same.
+                let way = connection.key.split_once('/').and_then(|(home, name)| context.organizations.get(home, name));
+                inputs.suspended |= way.is_some_and(|organization| organization.spec.suspend);
                 means.connection = Some(connection);
             }
             Way::NotYet => inputs.reach = Reach::NotYet,
@@ -112,6 +117,10 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         if let (Some(run), Some(connection)) = (active, &means.connection) {
             inputs.sighting = sight(context, &this, run, connection);
             inputs.cancel_sent = context.memory.cancel_sent(&run.id);
+            inputs.cancel_failed = context
+                .memory
+                .failed_cancel(&run.id, &inputs.latest_word())
+                .map(|(standing, remaining)| FailedCancel { standing, remaining });
         }
         return Ok((inputs, means));
     }
@@ -122,8 +131,9 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
             Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
         }
     }
-    let starts = could_start(&inputs, status) && outputs_first(&inputs, status).is_none();
-    if starts || (inputs.adopt.is_some() && !deleting) {
+    if deleting && could_start(&inputs, status) {
+        inputs.road = destroy::look(deployment, status, context, &this, &inputs, &mut means).await?;
+    } else if inputs.adopt.is_some() || (could_start(&inputs, status) && outputs_first(&inputs, status).is_none()) {
         inputs.road =
             road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
     }
@@ -228,18 +238,20 @@ pub fn links(deployment: &Deployment, context: &Context) -> HashSet<Link> {
         .collect()
 }
 
-/// The Organizations that lead to what is recorded and not over: they are needed even when the settings that named one
-/// of them are gone.
+/// The Organizations that lead to what is recorded and not over, or to be destroyed in the end: they are needed even when
+/// the settings that named one of them are gone.
 fn ways(deployment: &Deployment, context: &Context) -> Vec<Resource> {
     let Some(status) = &deployment.status else { return vec![] };
-    let active = status.run.as_ref().filter(|run| run.result.is_none()).map(|run| &run.target);
-    let Some(target) = status.intent.as_ref().map(|intent| &intent.target).or(active) else { return vec![] };
-    let leads_there = |organization: &Organization| {
-        let name = organization.spec.name.clone().unwrap_or_else(|| organization.name_any());
-        name == target.organization && organization.spec.backend_url.trim_end_matches('/') == target.backend_url
-    };
-    let found = context.organizations.filter(leads_there);
+    let is_destroyed = deployment.spec.deletion_policy == RunDeletionPolicy::Destroy;
+    let needed = status.run.as_ref().filter(|run| run.result.is_none() || is_destroyed).map(|run| &run.target);
+    let Some(target) = status.intent.as_ref().map(|intent| &intent.target).or(needed) else { return vec![] };
+    let found = context.organizations.filter(|organization| leads_to(organization, target));
     found.iter().map(|way| Kind::Organization.named(way.namespace().unwrap_or_default(), way.name_any())).collect()
+}
+
+fn leads_to(organization: &Organization, target: &Target) -> bool {
+    let name = organization.spec.name.clone().unwrap_or_else(|| organization.name_any());
+    name == target.organization && organization.spec.backend_url.trim_end_matches('/') == target.backend_url
 }
 
 /// The way to a recorded target: the record decides, since a reference may be gone or lead elsewhere by now.

@@ -2,6 +2,7 @@
 
 mod act;
 mod desired;
+mod destroy;
 mod drift;
 mod gather;
 mod history;
@@ -29,6 +30,7 @@ use super::{
 use crate::api::{
     Deployment, DeploymentStatus, Time,
     condition::{find, types},
+    deployment::RunDeletionPolicy,
 };
 
 impl Object for Deployment {
@@ -75,9 +77,13 @@ impl Reconcile for Deployment {
             return Ok(Action::await_change());
         }
         let Some(mut deployment) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
-        let has_run = deployment.status.as_ref().is_some_and(|status| status.run.is_some());
-        if has_run && deployment.metadata.deletion_timestamp.is_none() {
-            deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+        match deployment.metadata.deletion_timestamp {
+            // It was let go, and is only there because others have not let it go yet.
+            Some(_) if !write::has_finalizer(&deployment) => return Ok(Action::await_change()),
+            None if holds_on(&deployment) => {
+                deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+            }
+            Some(_) | None => {}
         }
         let old = deployment.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());
@@ -95,4 +101,10 @@ impl Reconcile for Deployment {
         context.publish(&*self, events).await;
         Ok(action)
     }
+}
+
+/// Whether it must not be gone before its end was told: a run of it was made, or its end is one.
+fn holds_on(deployment: &Deployment) -> bool {
+    deployment.status.as_ref().is_some_and(|status| status.run.is_some())
+        || deployment.spec.deletion_policy == RunDeletionPolicy::Destroy
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{mirror::View, outputs::Report, plan::Adoption};
+use super::{
+    mirror::View,
+    outputs::Report,
+    plan::{Adoption, FailedCancel},
+};
 use crate::{
     api::deployment::{DriftFinding, Failure, Phase, Refusal, Retry},
     controllers::{conditions::Words, requeue::Consequence},
@@ -67,6 +71,8 @@ pub enum Outcome {
     Outputs(Report),
     /// The run's cancel was sent.
     CancelSent,
+    /// The run's cancel has failed, and it is too early to try again.
+    AwaitingCancel(FailedCancel),
     /// The service could not be asked, or refused.
     Failed(Consequence),
 }

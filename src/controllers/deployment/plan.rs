@@ -1,5 +1,7 @@
 //! Pure: what is known of a Deployment → what is done about it. The state machine of a run, top to bottom.
 
+mod destroy;
+
 use std::time::Duration;
 
 use super::{
@@ -17,7 +19,11 @@ use crate::{
             RunDeletionPolicy, Supersede, Target, Trigger,
         },
     },
-    controllers::{conditions::Words, digest, requeue::grown},
+    controllers::{
+        conditions::{Standing, Words},
+        digest,
+        requeue::grown,
+    },
     pulumi::Node,
 };
 
@@ -76,8 +82,18 @@ pub struct Inputs {
     pub sighting: Sighting,
     /// Whether this process has sent the run's cancel.
     pub cancel_sent: bool,
+    /// The last cancel of the run failed, and it is too early to try again.
+    pub cancel_failed: Option<FailedCancel>,
     /// Where the stack's outputs are to be written, if anywhere.
     pub outputs: Option<Declared>,
+}
+
+impl Inputs {
+    /// What a person has asked for so far, in few words: something new may put right what failed before.
+    #[must_use]
+    pub fn latest_word(&self) -> String {
+        format!("{} {}", self.generation, self.requested_at.as_deref().unwrap_or_default())
+    }
 }
 
 /// The run that is taken for the first request's.
@@ -134,6 +150,8 @@ pub enum Road {
     AwaitingBudget,
     /// The stack is known; a person wants no run, but one of this stack taken for it.
     Known(Box<Target>),
+    /// It leads nowhere: nothing ever ran, and what would name the stack of a resource that is being deleted is not there.
+    Nowhere,
     /// Nothing.
     Open(Box<Start>),
 }
@@ -164,6 +182,15 @@ pub enum Sighting {
     Seen(Box<View>),
     /// The service says, this often in a row and each time well after the one before, that there is no such run.
     Missing(u32),
+}
+
+/// A cancel that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FailedCancel {
+    /// What is said of it.
+    pub standing: Standing,
+    /// When it is tried again.
+    pub remaining: Duration,
 }
 
 /// What is done.
@@ -208,6 +235,8 @@ pub enum Plan {
         /// Leave it alone when it has begun meanwhile.
         only_queued: bool,
     },
+    /// Follow the run, whose cancel has failed, until it is time to try that again.
+    AwaitCancel(FailedCancel),
     /// Read the outputs that this run left, and write them where they are declared to be.
     WriteOutputs(Box<Run>),
     /// Outputs are to be written, and the service can't be reached for them.
@@ -254,7 +283,10 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     }
     let active = status.run.as_ref().filter(|run| run.result.is_none());
     if let Some(policy) = inputs.deletion {
-        return deletion(inputs, policy, active);
+        return match policy {
+            RunDeletionPolicy::Destroy => destroy::plan(inputs, status, active),
+            policy => deletion(inputs, policy, active),
+        };
     }
     if let Some(adoptee) = inputs.adopt.as_ref().filter(|_| status.request.is_none() && active.is_none()) {
         return take_over(inputs, adoptee);
@@ -280,8 +312,11 @@ fn owed<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Retry> 
 #[must_use]
 pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
     let nothing_is_open = status.intent.is_none() && status.run.as_ref().is_none_or(|run| run.result.is_some());
-    let is_due = is_new(inputs, status) || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
-    nothing_is_open && is_due && inputs.deletion.is_none() && !inputs.suspend && !inputs.suspended
+    let is_due = match inputs.deletion {
+        None => is_new(inputs, status) || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now),
+        Some(policy) => policy == RunDeletionPolicy::Destroy && destroy::is_due(inputs, status),
+    };
+    nothing_is_open && is_due && !inputs.suspend && !inputs.suspended
 }
 
 fn again(inputs: &Inputs, status: &DeploymentStatus, retry: &Retry) -> Plan {
@@ -345,7 +380,9 @@ fn take_over(inputs: &Inputs, adoptee: &Adoptee) -> Plan {
         Road::Known(target) => Plan::TakeOver(adoptee.clone(), target.clone()),
         Road::Waiting(words) => Plan::Wait(words.clone()),
         Road::Refused(words) => Plan::Refuse(words.clone()),
-        Road::NotRead | Road::NotYet | Road::Settling(_) | Road::AwaitingBudget | Road::Open(_) => Plan::Hold,
+        Road::NotRead | Road::NotYet | Road::Settling(_) | Road::AwaitingBudget | Road::Nowhere | Road::Open(_) => {
+            Plan::Hold
+        }
     }
 }
 
@@ -353,7 +390,8 @@ fn unresolved(inputs: &Inputs, intent: &Intent) -> Plan {
     if inputs.recovery == Recovery::NotCreated || inputs.recovery == Recovery::DeclaredLost {
         return Plan::Withdraw;
     }
-    if inputs.deletion.is_some() && inputs.give_up {
+    // Destroy never gives up.
+    if inputs.deletion.is_some_and(|policy| policy != RunDeletionPolicy::Destroy) && inputs.give_up {
         return Plan::Release;
     }
     if let Some(hold) = hold(inputs) {
@@ -397,7 +435,15 @@ fn deletion(inputs: &Inputs, policy: RunDeletionPolicy, active: Option<&Run>) ->
     if inputs.suspended {
         return Plan::Wait(suspended("the run is not canceled; deletionPolicy: Orphan would leave it to itself"));
     }
-    Plan::Cancel { reason: CancelReason::Deleted, only_queued: policy == RunDeletionPolicy::CancelQueued }
+    cancel(inputs, CancelReason::Deleted, policy == RunDeletionPolicy::CancelQueued)
+}
+
+/// Cancels the run, unless the service has just failed to do so.
+fn cancel(inputs: &Inputs, reason: CancelReason, only_queued: bool) -> Plan {
+    match &inputs.cancel_failed {
+        Some(failed) => Plan::AwaitCancel(failed.clone()),
+        None => Plan::Cancel { reason, only_queued },
+    }
 }
 
 fn active_run(inputs: &Inputs, run: &Run, is_new: bool) -> Plan {
@@ -417,20 +463,25 @@ fn active_run(inputs: &Inputs, run: &Run, is_new: bool) -> Plan {
     let wanted = match &run.cancel {
         Some(cancel) => Some(cancel.reason),
         None if superseded && !inputs.suspend => Some(CancelReason::Superseded),
-        None => deadline(inputs, run).filter(|(_, remaining)| remaining.is_zero()).map(|(reason, _)| reason),
+        None => out_of_time(inputs, run),
     };
     match wanted {
         // It may have begun since that was decided.
-        Some(reason) if !inputs.cancel_sent && !inputs.suspended => Plan::Cancel {
-            reason,
-            only_queued: match reason {
+        Some(reason) if !inputs.cancel_sent && !inputs.suspended => {
+            let only_queued = match reason {
                 CancelReason::Superseded | CancelReason::Deleted => inputs.supersede != Supersede::Cancel,
                 CancelReason::QueueTimeout => true,
                 CancelReason::Timeout => false,
-            },
-        },
+            };
+            cancel(inputs, reason, only_queued)
+        }
         _ => follow(inputs),
     }
+}
+
+/// Which time of the run is over, if one is.
+fn out_of_time(inputs: &Inputs, run: &Run) -> Option<CancelReason> {
+    deadline(inputs, run).filter(|(_, remaining)| remaining.is_zero()).map(|(reason, _)| reason)
 }
 
 /// Which time is running for the run, and how much of it is left: by the service's own times, and by its clock.
@@ -470,12 +521,17 @@ fn start(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     if inputs.suspended {
         return Plan::Wait(suspended("the run is not started"));
     }
+    down_the_road(inputs, status)
+}
+
+fn down_the_road(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     match &inputs.road {
         Road::NotRead | Road::NotYet | Road::Known(_) => Plan::Hold,
         Road::Waiting(words) => Plan::Wait(words.clone()),
         Road::Refused(words) => Plan::Refuse(words.clone()),
         Road::Settling(remaining) => Plan::Settle(*remaining),
         Road::AwaitingBudget => Plan::AwaitBudget,
+        Road::Nowhere => Plan::Release,
         Road::Open(start) => match &status.refusal {
             Some(refusal) if refusal.digest == start.digest => {
                 Plan::Refuse(Words::new(Reason::CreateRefused, refusal.message.clone()))
@@ -493,7 +549,11 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
             .flatten();
         let looked_for_drift = view.is_some() && drift::is_about(run.operation, result);
         // One that is gone may have been canceled by somebody.
-        let goes_on = result == Phase::Failed && inputs.deletion.is_none();
+        let is_still_wanted = match inputs.deletion {
+            None => true,
+            Some(policy) => policy == RunDeletionPolicy::Destroy && run.purpose == Purpose::Destroy,
+        };
+        let goes_on = result == Phase::Failed && is_still_wanted;
         let retry = view.as_ref().filter(|_| goes_on).and_then(|_| retry(inputs, run));
         Plan::Conclude(Box::new(Conclusion { result, view, failed_step, looked_for_drift, retry }))
     };

@@ -43,6 +43,10 @@ pub enum Reason {
     Succeeded,
     /// The run ended badly.
     Failed,
+    /// The resource is being deleted, and its stack is destroyed first.
+    Destroying,
+    /// The resource is being deleted, and its stack could not be destroyed.
+    DestroyFailed,
     /// The service skipped the run.
     Skipped,
     /// The run was canceled.

@@ -1,11 +1,11 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
 use super::{
-    drift, history,
-    mirror::{Stage, step_column},
+    destroy, drift, history,
+    mirror::{Stage, View, step_column},
     outcome::Outcome,
     outputs,
-    plan::{Adoption, Inputs},
+    plan::{Adoption, FailedCancel, Inputs, Sighting},
     reason::Reason,
     request,
 };
@@ -13,7 +13,7 @@ use crate::{
     api::{
         ConditionStatus, DeploymentStatus, Time,
         condition::{find, types},
-        deployment::{CancelReason, Phase, Retry, Run, Trigger, Update},
+        deployment::{CancelReason, Phase, Purpose, Retry, Run, RunDeletionPolicy, Trigger, Update},
     },
     controllers::{
         conditions::{AWAITING_BUDGET, OUTPUTS_WRITTEN, Standing, Words, set_standing},
@@ -29,6 +29,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     if !matches!(outcome, Outcome::Released | Outcome::Held) {
         next.observed_generation = Some(inputs.generation);
         next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
+        show_sighting(&mut next, &inputs.sighting);
     }
     let is_new = next.request.is_some() && request::is_new(inputs, &next);
     let standing = match outcome {
@@ -55,7 +56,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         },
         Outcome::TakenOver if next.run.is_some() => {
             next.phase = Some(Phase::Queued);
-            running(&next, Reason::Queued)
+            running(inputs, &next, Reason::Queued)
         }
         Outcome::TakenOver => {
             next.phase = None;
@@ -83,15 +84,14 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         }
         Outcome::Created => {
             next.phase = Some(Phase::Queued);
-            running(&next, Reason::Queued)
+            running(inputs, &next, Reason::Queued)
         }
-        Outcome::CancelSent => running(&next, Reason::Running),
+        Outcome::CancelSent => running(inputs, &next, Reason::Running),
         Outcome::Following(view) => {
-            if let (Some(view), Some(run)) = (view, &mut next.run) {
-                view.show(run);
-                next.phase = Some(if view.stage == Stage::Queued { Phase::Queued } else { Phase::Running });
+            if let Some(view) = view {
+                show(&mut next, view);
             }
-            running(&next, if next.phase == Some(Phase::Running) { Reason::Running } else { Reason::Queued })
+            running(inputs, &next, if next.phase == Some(Phase::Running) { Reason::Running } else { Reason::Queued })
         }
         Outcome::Concluded { result, view, failure, drift, retry } => {
             if let Some(run) = &mut next.run {
@@ -105,7 +105,9 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             next.retry.clone_from(retry);
             drift::show(&mut next, drift.as_ref(), inputs.generation, now);
             outputs::begin(&mut next);
-            if is_new {
+            if inputs.deletion == Some(RunDeletionPolicy::Destroy) && destroy::run(&next).is_none() {
+                pending(&mut next, destroy::is_next())
+            } else if is_new {
                 // The end is that of an earlier request; this one has not run.
                 pending(&mut next, on_its_way(Reason::Settling, NEXT))
             } else if next.retry.is_some() {
@@ -115,7 +117,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                 ended(&next, *result)
             }
         }
-        Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => {
+        Outcome::AwaitingCancel(FailedCancel { standing, remaining: _ })
+        | Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => {
             pending(&mut next, standing.clone())
         }
     };
@@ -148,7 +151,8 @@ fn adopt(next: &mut DeploymentStatus, inputs: &Inputs, adoption: &Adoption, now:
             next.uid = Some(inputs.uid.clone());
             next.request = Some(request.clone());
             (next.intent, next.pending, next.retry) = (None, None, None);
-            next.run = next.run.take().filter(|run| run.result.is_some());
+            // The end of another object's stack is no end of this one's.
+            next.run = next.run.take().filter(|run| run.result.is_some() && run.purpose != Purpose::Destroy);
             next.phase = next.run.as_ref().and_then(|run| run.result);
             Some(adopted())
         }
@@ -181,6 +185,7 @@ const fn waits(outcome: &Outcome) -> bool {
         | Outcome::CreateRefused(_)
         | Outcome::Following(_)
         | Outcome::CancelSent
+        | Outcome::AwaitingCancel(_)
         | Outcome::Failed(_) => true,
         Outcome::Released
         | Outcome::Nothing
@@ -243,7 +248,24 @@ fn unknown(why: &str, needs_person: bool) -> Standing {
     }
 }
 
-fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
+/// What is seen of a run that goes on is shown, whatever became of its cancel.
+fn show_sighting(next: &mut DeploymentStatus, sighting: &Sighting) {
+    if let Sighting::Seen(view) = sighting
+        && matches!(view.stage, Stage::Queued | Stage::Running)
+    {
+        show(next, view);
+    }
+}
+
+/// A run that goes on, as it was seen.
+fn show(next: &mut DeploymentStatus, view: &View) {
+    if let Some(run) = next.run.as_mut().filter(|run| run.result.is_none()) {
+        view.show(run);
+        next.phase = Some(if view.stage == Stage::Queued { Phase::Queued } else { Phase::Running });
+    }
+}
+
+fn running(inputs: &Inputs, next: &DeploymentStatus, reason: Reason) -> Standing {
     let Some(run) = &next.run else { return Standing::InProgress(Words::new(reason, "")) };
     let name = name(run);
     let message = match &run.cancel {
@@ -251,6 +273,9 @@ fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
         None if reason == Reason::Queued => format!("{name} is in the queue"),
         None => format!("{name} is running"),
     };
+    if inputs.deletion == Some(RunDeletionPolicy::Destroy) {
+        return destroy::under_way(run, &message);
+    }
     Standing::InProgress(Words::new(reason, message))
 }
 
@@ -265,6 +290,10 @@ fn adopted() -> Standing {
 fn ended(next: &DeploymentStatus, result: Phase) -> Standing {
     let Some(run) = &next.run else { return Standing::Done(Words::new(result, "")) };
     let name = name(run);
+    if run.purpose == Purpose::Destroy && result != Phase::Succeeded && next.retry.is_none() {
+        let what = destroy::end(run, result, cause).unwrap_or_else(|| what_failed(run));
+        return destroy::failed(&name, &what);
+    }
     match result {
         Phase::Succeeded => Standing::Done(Words::new(Reason::Succeeded, format!("{name} succeeded"))),
         Phase::Canceled => {
@@ -295,11 +324,19 @@ fn ended(next: &DeploymentStatus, result: Phase) -> Standing {
     }
 }
 
-/// What failed of a run: the wait in the queue, the Pulumi operation, or another step.
 fn failed(next: &DeploymentStatus, run: &Run, name: &str) -> String {
+    let what = what_failed(run);
+    match &next.retry {
+        Some(Retry { attempt, at }) => format!("{name} {what}. Attempt {attempt} follows at {at}"),
+        None => format!("{name} {what}. Set spec.rerun to run it again"),
+    }
+}
+
+/// What failed of a run: the wait in the queue, the Pulumi operation, or another step.
+fn what_failed(run: &Run) -> String {
     let step = run.failure.as_ref().and_then(|failure| failure.step.as_deref());
     let update = run.updates.iter().find(|update| update.result == "failed");
-    let what = match (step, update) {
+    match (step, update) {
         (Some(step), Some(Update { kind, version, .. })) => format!(
             "failed at step `{step}`: the Pulumi operation ({kind} {version} of the stack) failed; \
              status.run.failure.log has the end of its log"
@@ -310,10 +347,6 @@ fn failed(next: &DeploymentStatus, run: &Run, name: &str) -> String {
         }
         (None, None) if run.started_at.is_none() => "failed in the queue, before its job began".to_owned(),
         (None, None) => "failed before any step did".to_owned(),
-    };
-    match &next.retry {
-        Some(Retry { attempt, at }) => format!("{name} {what}. Attempt {attempt} follows at {at}"),
-        None => format!("{name} {what}. Set spec.rerun to run it again"),
     }
 }
 
@@ -337,13 +370,7 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let id = |status: &DeploymentStatus| status.run.as_ref().map(|run| run.id.clone());
     let result = |status: &DeploymentStatus| status.run.as_ref().and_then(|run| run.result);
     if let Some(run) = new.run.as_ref().filter(|run| Some(&run.id) != id(old).as_ref()) {
-        let is_adopted = run.trigger == Some(Trigger::Adopted);
-        happenings.push(Happening {
-            warning: false,
-            reason: if is_adopted { "Adopted" } else { "Triggered" },
-            action: if is_adopted { "Adopt" } else { "Create" },
-            note: format!("{} {}", if is_adopted { "adopted" } else { "triggered" }, name(run)),
-        });
+        happenings.push(begun(run));
     }
     // Without a run, only that a request counts as handled can be told: of a new object, or of one that had none yet.
     let is_first = new.request.is_some() && (old.request.is_none() || old.uid != new.uid);
@@ -366,6 +393,7 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let outputs_note = outputs.as_ref().map(|told| told.note.clone());
     happenings.extend(outputs);
     match end {
+        Some(result) if destroy::run(new).is_some() => happenings.push(destroy::ended(result, note)),
         Some(Phase::Succeeded) => {
             happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });
         }
@@ -393,6 +421,16 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
         }
     }
     happenings
+}
+
+/// A run began, or was taken over.
+fn begun(run: &Run) -> Happening {
+    let (reason, action, verb) = match (run.purpose, run.trigger) {
+        (Purpose::Destroy, _) => return destroy::begun(&name(run)),
+        (_, Some(Trigger::Adopted)) => ("Adopted", "Adopt", "adopted"),
+        _ => ("Triggered", "Create", "triggered"),
+    };
+    Happening { warning: false, reason, action, note: format!("{verb} {}", name(run)) }
 }
 
 /// Outputs were written anew, or something else than before is wrong with them.

@@ -12,6 +12,7 @@ use crate::{
     api::{
         Organization,
         condition::{find, types},
+        deployment::RunDeletionPolicy,
         names::REQUESTED_AT,
         organization::{self, DeploymentCounts, TokenUser},
         settings::SourceKind,
@@ -229,7 +230,8 @@ async fn look(connection: &Connection, permit: &mut Permit) -> Look {
     }
 }
 
-/// What still needs this organization: settings that have something to clear, and runs that are not over.
+/// What still needs this organization: settings that have something to clear, runs that are not over, and Deployments
+/// that will destroy their stack.
 fn users(context: &Context, this: &Resource) -> Vec<String> {
     let mut users: Vec<_> = context
         .wakers
@@ -246,6 +248,7 @@ fn users(context: &Context, this: &Resource) -> Vec<String> {
                 context.deployments.get(&dependent.namespace, &dependent.name).is_some_and(|deployment| {
                     write::has_finalizer(&*deployment)
                         && (deployment.metadata.deletion_timestamp.is_some()
+                            || deployment.spec.deletion_policy == RunDeletionPolicy::Destroy
                             || deployment.status.as_ref().is_some_and(|status| {
                                 status.intent.is_some() || status.run.as_ref().is_some_and(|run| run.result.is_none())
                             }))

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     api::{
-        Organization, StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
+        Deployment, Organization, StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
         condition::{find, is_ready, types},
-        deployment::Operation,
+        deployment::{Operation, RunDeletionPolicy},
         names::REQUESTED_AT,
         schedule::ScheduleStatus,
         settings::SettingsDeletionPolicy,
@@ -69,6 +69,13 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     inputs.stack = organization.as_deref().map(|organization| stack_name(organization, settings));
     inputs.suspended |= organization.as_deref().is_some_and(|organization| organization.spec.suspend);
 
+    if deleting {
+        let needed = destroyers(settings, context, &this);
+        if needed > 0 {
+            inputs.deletion = Deletion::Needed(needed);
+            return Ok((inputs, None));
+        }
+    }
     if deleting && spec.deletion_policy == SettingsDeletionPolicy::Retain {
         return Ok((inputs, None));
     }
@@ -234,19 +241,35 @@ fn deletion(
     if !rivals.is_empty() {
         return Deletion::HandedOver;
     }
-    let runs = context
+    let is_deleted = |deployment: &Deployment| deployment.metadata.deletion_timestamp.is_some();
+    let runs = runs(settings, context, this).filter(|deployment| is_deleted(deployment)).count();
+    if runs > 0 { Deletion::AfterRuns(runs) } else { Deletion::Yes }
+}
+
+/// Deployments that will destroy the stack of these settings, now or later. They must still be able to tell which it is,
+/// and it is destroyed with the settings that it has.
+fn destroyers(settings: &StackDeploymentSettings, context: &Context, this: &Resource) -> usize {
+    let destroys = |deployment: &Deployment| deployment.spec.deletion_policy == RunDeletionPolicy::Destroy;
+    runs(settings, context, this).filter(|deployment| destroys(deployment)).count()
+}
+
+/// The Deployments of these settings that are not let go.
+fn runs(
+    settings: &StackDeploymentSettings,
+    context: &Context,
+    this: &Resource,
+) -> impl Iterator<Item = Arc<Deployment>> {
+    context
         .wakers
         .links
         .dependents(&Link::Resource(this.clone()))
         .into_iter()
         .filter(|dependent| dependent.kind == Kind::Deployment)
         .filter_map(|dependent| context.deployments.get(&dependent.namespace, &dependent.name))
-        .filter(|deployment| deployment.metadata.deletion_timestamp.is_some() && write::has_finalizer(&**deployment))
+        .filter(|deployment| write::has_finalizer(&**deployment))
         .filter(|deployment| {
             deployment.spec.settings_ref.as_ref().is_some_and(|reference| reference.name == settings.name_any())
         })
-        .count();
-    if runs > 0 { Deletion::AfterRuns(runs) } else { Deletion::Yes }
 }
 
 /// The role that the organization forces; or why these settings may not be pushed. Access comes before ownership.

@@ -122,6 +122,8 @@ pub struct DriftSeen {
 pub enum Deletion {
     /// It is not.
     No,
+    /// It is, and Deployments with `deletionPolicy: Destroy` still need it, to destroy the stack that it names.
+    Needed(usize),
     /// It is, and another resource declares the settings of this stack.
     HandedOver,
     /// It is, and Deployments that are being deleted as well come first.
@@ -339,6 +341,15 @@ fn drift(view: &DriftView, known: Option<&DriftStatus>, now: Time) -> Option<Dri
 fn deletion(inputs: &Inputs, status: &StackDeploymentSettingsStatus, key: &InstallKey, now: Time) -> Plan {
     let nothing_set = status.last_applied.is_empty() && !schedules::leave_anything(&status.schedules);
     match &inputs.deletion {
+        Deletion::Needed(count) => {
+            return Plan::Wait(Words::new(
+                Reason::Finalizing,
+                format!(
+                    "{count} Deployments with deletionPolicy: Destroy need these settings to destroy the stack; delete \
+                     those, or give them another deletionPolicy"
+                ),
+            ));
+        }
         // Whoever takes over cannot know which schedules were made here.
         Deletion::HandedOver if !schedules::leave_anything(&status.schedules) => return Plan::Release,
         Deletion::GiveUp => return Plan::Release,

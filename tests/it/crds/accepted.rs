@@ -178,7 +178,7 @@ const FULL: [(&str, &str); 6] = [
         suspend: false
         settle: 0s
         supersede: Cancel
-        deletionPolicy: Cancel
+        deletionPolicy: Destroy
         historyLimit: 50
         failureLogLines: 0
         dependsOn: [{name: network}, {name: cluster}]

@@ -187,7 +187,10 @@ async fn targets_and_operations(#[case] spec: &str, #[case] expected: &str) {
 #[case::a_long_word(format!("rerun: {}", "a".repeat(257)), "may not be more than 256 bytes")]
 #[case::a_number_as_a_word("rerun: 1", "must be of type string")]
 #[case::an_unknown_way_to_supersede("supersede: Abort", "supported values: \"Wait\", \"CancelQueued\", \"Cancel\"")]
-#[case::an_unknown_policy("deletionPolicy: Destroy", "supported values: \"Orphan\", \"CancelQueued\", \"Cancel\"")]
+#[case::an_unknown_policy(
+    "deletionPolicy: Delete",
+    "supported values: \"Orphan\", \"CancelQueued\", \"Cancel\", \"Destroy\""
+)]
 #[case::not_yes_or_no("inheritSettings: 'no'", "must be of type boolean")]
 #[tokio::test]
 async fn deployments(#[case] spec: impl AsRef<str>, #[case] expected: &str) {

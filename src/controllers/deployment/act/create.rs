@@ -8,18 +8,21 @@ use tracing::{info, warn};
 
 use super::{
     Outcome,
+    destroy::{self, Stack},
     journal::{journal, record, run_of, withdraw},
 };
 use crate::{
     api::{
         Deployment, DeploymentStatus, Time,
-        deployment::{Intent, Refusal},
+        deployment::{Intent, Purpose, Refusal},
     },
     controllers::{
         Context, Error,
         connections::Connection,
         deployment::{
             desired::mark,
+            destroy::LETS_GO,
+            gather::resource,
             plan::{Inputs, Start},
             request::{Identity, identity},
             secrets,
@@ -76,7 +79,7 @@ pub async fn create(
     if started.elapsed() > context.timings.send_window {
         warn!(elapsed = ?started.elapsed(), "the journal took too long; the create is not sent");
         context.memory.not_created(&intent.nonce);
-        return Ok((withdrawn(context, &journaled, &intent).await?, Outcome::Waiting(super::try_again())));
+        return Ok((withdrawn(context, &journaled, &intent).await?, Outcome::Withdrawn));
     }
     match connection.client.create_deployment(permit, &stack, &body).await {
         Ok(created) => {
@@ -98,16 +101,28 @@ pub async fn create(
         Err(error) => {
             context.memory.not_created(&intent.nonce);
             let deployment = withdrawn(context, &journaled, &intent).await?;
+            let is_last = purpose == Purpose::Destroy;
+            let way_out = if is_last { format!("; {LETS_GO}") } else { String::new() };
+            let remedy = format!("Check what the organization's token may do for this stack{way_out}.");
+            if is_last && error.is_gone() {
+                return match destroy::look(&intent.target, &resource(&deployment), connection, context).await {
+                    Stack::Gone => destroy::release(&intent.target, deployment, context).await,
+                    Stack::There => Ok((deployment, Outcome::Failed(consequence(&error, &remedy)))),
+                    Stack::AwaitingBudget => Ok((deployment, Outcome::AwaitingBudget)),
+                    Stack::Unknown(consequence) => Ok((deployment, Outcome::Failed(consequence))),
+                };
+            }
             let outcome = match error.class() {
+                Class::NotFound if is_last => Outcome::Failed(consequence(&error, &remedy)),
                 Class::NotFound => Outcome::StackMissing(intent.target.to_string()),
                 Class::Invalid => {
                     let message = format!(
-                        "the service refused the run and is not asked again until something changes here: {}",
+                        "the service refused the run and is not asked again until something changes here: {}{way_out}",
                         error.message()
                     );
                     Outcome::CreateRefused(Refusal { digest, message })
                 }
-                _ => Outcome::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
+                _ => Outcome::Failed(consequence(&error, &remedy)),
             };
             info!(%error, name = %deployment.name_any(), "the run was not created");
             Ok((deployment, outcome))

@@ -50,16 +50,25 @@ pub async fn take_over(
     write::status(&context.kube, deployment, &next).await
 }
 
-/// Writes that a run is to be canceled, before it is; or that it is not to be canceled after all.
-pub async fn journal_cancel(
+/// Writes that a run is to be canceled, before it is.
+pub async fn journal_cancel(context: &Context, deployment: Deployment, cancel: Cancel) -> Result<Deployment, Error> {
+    let mut next = deployment.status.clone().unwrap_or_default();
+    if let Some(run) = &mut next.run {
+        run.cancel = Some(cancel);
+    }
+    write::status(&context.kube, deployment, &next).await
+}
+
+/// Writes that a run is not to be canceled after all, and whether its cancel may have been sent.
+pub async fn take_back_cancel(
     context: &Context,
     deployment: Deployment,
-    cancel: Option<Cancel>,
+    may_have_been_sent: bool,
 ) -> Result<Deployment, Error> {
     let mut next = deployment.status.clone().unwrap_or_default();
     if let Some(run) = &mut next.run {
-        run.cancel_taken_back |= cancel.is_none();
-        run.cancel = cancel;
+        run.cancel_taken_back |= may_have_been_sent;
+        run.cancel = None;
     }
     write::status(&context.kube, deployment, &next).await
 }

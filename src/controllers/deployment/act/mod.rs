@@ -1,7 +1,9 @@
 //! IO, writes: a plan for a Deployment → what came of it.
 
 mod adopt;
+mod cancel;
 mod create;
+mod destroy;
 mod drift_run;
 mod failure_log;
 mod journal;
@@ -16,22 +18,19 @@ use tracing::{info, warn};
 use self::{drift_run::Reading, recover::Search};
 use super::{
     gather::{Means, resource},
-    mirror::View,
     outcome::Outcome,
     outputs::Report,
-    plan::{Conclusion, Inputs, Plan, due_in},
-    reason::Reason,
+    plan::{Conclusion, FailedCancel, Inputs, Plan, due_in},
     request,
 };
 use crate::{
     api::{
         Deployment, Time,
-        deployment::{Cancel, CancelReason, Failure, Intent, Phase, Run},
+        deployment::{Failure, Intent, Phase, Purpose, Run},
         names::RESOLVE_CREATE,
     },
     controllers::{
         Context, Error,
-        conditions::Words,
         connections::Connection,
         links::Resource,
         requeue::{Consequence, Retry, consequence},
@@ -93,8 +92,9 @@ pub async fn act(
             conclude(*conclusion, &this, deployment, connection, context, now).await?
         }
         (Plan::Cancel { reason, only_queued }, Some(connection)) => {
-            cancel(reason, only_queued, &this, deployment, &connection, context, now).await?
+            cancel::cancel(reason, only_queued, inputs, deployment, &connection, context, now).await?
         }
+        (Plan::AwaitCancel(failed), _) => (deployment, Outcome::AwaitingCancel(failed)),
         // Plans that call the service come out of reads that had the means to.
         (Plan::Hold, _)
         | (
@@ -118,11 +118,6 @@ pub async fn act(
 /// A token that is not accepted is the Organization's business.
 fn report_rejection(this: &Resource, context: &Context) {
     context.wakers.links.organizations_of(this).for_each(|organization| context.wakers.wake(&organization));
-}
-
-/// What is said when a create was not sent for a reason of our own.
-fn try_again() -> Words {
-    Words::new(Reason::Settling, "the create was not sent in time and is planned anew")
 }
 
 async fn release(deployment: Deployment, context: &Context) -> Result<(Deployment, Outcome), Error> {
@@ -249,6 +244,19 @@ async fn conclude(
     let run = deployment.status.as_ref().and_then(|status| status.run.clone());
     let mut failure = (result == Phase::Failed).then(Failure::default);
     let attempts = context.memory.failures(&deployment.uid().unwrap_or_default());
+    if let (true, None, Some(run), Some(connection)) = (result == Phase::Failed, &view, &run, &connection)
+        && run.purpose == Purpose::Destroy
+    {
+        // With deleteAfterDestroy the service deletes the stack, and its runs with it.
+        match destroy::look(&run.target, this, connection, context).await {
+            destroy::Stack::Gone => return destroy::release(&run.target, deployment, context).await,
+            destroy::Stack::AwaitingBudget => return Ok((deployment, Outcome::AwaitingBudget)),
+            destroy::Stack::Unknown(consequence) if attempts < ATTEMPTS => {
+                return Ok((deployment, Outcome::Failed(consequence)));
+            }
+            destroy::Stack::Unknown(_) | destroy::Stack::There => {}
+        }
+    }
     if let (Some((job, step, name)), Some(run), Some(connection)) = (failed_step, &run, &connection) {
         let Some(mut permit) = permit(CallClass::Observe, failure_log::PAGES, this, connection, context) else {
             return Ok((deployment, Outcome::AwaitingBudget));
@@ -286,63 +294,16 @@ async fn conclude(
     Ok((deployment, Outcome::Concluded { result, view: view.map(Box::new), failure, drift, retry }))
 }
 
-/// Journal, then cancel. What is only to be canceled while it is queued is looked at first; the moment between the
-/// look and the call cannot be closed, the API has no such condition.
-async fn cancel(
-    reason: CancelReason,
-    only_queued: bool,
-    this: &Resource,
-    mut deployment: Deployment,
-    connection: &Arc<Connection>,
-    context: &Context,
-    now: Time,
-) -> Result<(Deployment, Outcome), Error> {
-    let Some(run) = deployment.status.as_ref().and_then(|status| status.run.clone()) else {
-        return Ok((deployment, Outcome::Nothing));
-    };
-    let stack = connection.stack(&run.target.project, &run.target.stack);
-    let Some(mut permit) = permit(CallClass::Cancel, 2, this, connection, context) else {
-        return Ok((deployment, Outcome::AwaitingBudget));
-    };
-    let remedy = "The run is still there; it can be canceled in the Pulumi console.";
-    if only_queued {
-        match connection.client.deployment(&mut permit, &stack, &run.id).await {
-            Ok(found) if !found.status.is_queued() => {
-                if reason == CancelReason::Deleted {
-                    return release(deployment, context).await;
-                }
-                context.observer.poke(&connection.key);
-                // It was to be canceled and began before it could be: how it ends is its own doing now. One that has
-                // ended may have been hit by a call whose answer was lost.
-                if run.cancel.is_some() && !found.status.is_terminal() {
-                    deployment = journal::journal_cancel(context, deployment, None).await?;
-                }
-                return Ok((deployment, Outcome::Following(Some(Box::new(View::of(&found))))));
-            }
-            Err(error) if !error.is_gone() => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
-            Ok(_) | Err(_) => {}
-        }
-    }
-    if run.cancel.is_none() {
-        deployment = journal::journal_cancel(context, deployment, Some(Cancel { reason, requested_at: now })).await?;
-    }
-    match connection.client.cancel(&mut permit, &stack, &run.id).await {
-        Ok(()) => info!(id = %run.id, version = run.version, ?reason, "canceled the run"),
-        Err(error) if error.is_gone() => info!(id = %run.id, ?reason, "the run to cancel is not there any more"),
-        Err(error) => return Ok((deployment, Outcome::Failed(consequence(&error, remedy)))),
-    }
-    context.memory.note_cancel(&run.id);
-    context.observer.poke(&connection.key);
-    Ok((deployment, Outcome::CancelSent))
-}
-
 /// When the resource looks again by itself.
 pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context: &Context) -> Action {
     const AT_ONCE: Duration = Duration::from_millis(10);
     let uid = deployment.uid().unwrap_or_default();
     match outcome {
         Outcome::CreateUnknown { .. } | Outcome::StackMissing(_) => context.retry(&uid, Retry::Backoff),
-        Outcome::Settling(remaining) | Outcome::CreatePending(remaining) | Outcome::AwaitingRetry(remaining) => {
+        Outcome::Settling(remaining)
+        | Outcome::CreatePending(remaining)
+        | Outcome::AwaitingRetry(remaining)
+        | Outcome::AwaitingCancel(FailedCancel { standing: _, remaining }) => {
             Action::requeue(*remaining + Duration::from_millis(1))
         }
         Outcome::Held

@@ -1,6 +1,7 @@
 //! The state machine: every way through it by table, what must always hold by property, and the whole of it together
 //! with a world that crashes and loses things by exhaustive search (`model`).
 
+mod destroy;
 mod model;
 
 use proptest::{option, prelude::*, sample::select};
@@ -101,6 +102,7 @@ pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
         road: Road::NotRead,
         sighting: Sighting::None,
         cancel_sent: false,
+        cancel_failed: None,
         outputs: None,
     }
 }
@@ -173,6 +175,7 @@ fn word(plan: &Plan) -> String {
         Plan::Cancel { reason, only_queued } => {
             format!("cancel {}: {reason:?}", if *only_queued { "if queued" } else { "anyway" })
         }
+        Plan::AwaitCancel(_) => "await cancel".into(),
         Plan::WriteOutputs(run) => format!("write outputs of {}", run.version),
         Plan::AwaitOutputs(words) => format!("await outputs: {}", words.reason),
         Plan::Release => "release".into(),
@@ -278,9 +281,8 @@ fn an_intent_is_settled_whatever_else_is_asked_for(
     #[case] recovery: Recovery,
     #[case] expected: &str,
     #[values(false, true)] suspended: bool,
-    #[values(None, Some(RunDeletionPolicy::Orphan), Some(RunDeletionPolicy::Cancel))] deletion: Option<
-        RunDeletionPolicy,
-    >,
+    #[values(None, Some(RunDeletionPolicy::Orphan), Some(RunDeletionPolicy::Cancel), Some(RunDeletionPolicy::Destroy))]
+    deletion: Option<RunDeletionPolicy>,
 ) {
     let inputs =
         Inputs { recovery, deletion, suspended, suspend: suspended, supersede: Supersede::Cancel, ..inputs(2) };
@@ -297,7 +299,7 @@ fn an_intent_is_settled_whatever_else_is_asked_for(
     let unseen = Inputs { reach: Reach::NotYet, ..inputs };
     assert_eq!(word(&plan(&unseen, &with_intent())), out_of_reach("hold"));
     let given_up = Inputs { give_up: true, ..blocked };
-    let lets_go = deletion.is_some() && !is_known;
+    let lets_go = !is_known && deletion.is_some_and(|policy| policy != RunDeletionPolicy::Destroy);
     assert_eq!(word(&plan(&given_up, &with_intent())) == "release", lets_go);
 }
 
@@ -744,7 +746,12 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
         select(vec![Supersede::Wait, Supersede::CancelQueued, Supersede::Cancel]),
         option::weighted(
             0.3,
-            select(vec![RunDeletionPolicy::Orphan, RunDeletionPolicy::CancelQueued, RunDeletionPolicy::Cancel]),
+            select(vec![
+                RunDeletionPolicy::Orphan,
+                RunDeletionPolicy::CancelQueued,
+                RunDeletionPolicy::Cancel,
+                RunDeletionPolicy::Destroy,
+            ]),
         ),
         prop::bool::weighted(0.2),
     );
@@ -792,13 +799,18 @@ fn any_status() -> impl Strategy<Value = DeploymentStatus> {
     let reasons = [CancelReason::Superseded, CancelReason::Deleted, CancelReason::QueueTimeout, CancelReason::Timeout];
     let cancel = option::of(select(reasons.to_vec()));
     let retry = option::of((2_u32..4, 0_i64..6).prop_map(|(attempt, due)| Retry { attempt, at: at(due) }));
-    let run = (result, cancel, any::<bool>(), 1_u32..4).prop_map(|(result, cancel, has_begun, attempt)| Run {
-        result,
-        attempt,
-        cancel: cancel.map(|reason| Cancel { reason, requested_at: Time::from_seconds(0) }),
-        started_at: has_begun.then_some(Time::from_seconds(1)),
-        ..run(1)
-    });
+    let purpose = prop_oneof![3 => Just(Purpose::Main), 1 => Just(Purpose::Destroy)];
+    let run =
+        (result, cancel, any::<bool>(), 1_u32..4, purpose).prop_map(|(result, cancel, has_begun, attempt, purpose)| {
+            Run {
+                result,
+                attempt,
+                purpose,
+                cancel: cancel.map(|reason| Cancel { reason, requested_at: Time::from_seconds(0) }),
+                started_at: has_begun.then_some(Time::from_seconds(1)),
+                ..run(1)
+            }
+        });
     let intent_there = option::weighted(0.3, Just(()));
     (option::of(uid), option::of(digest), intent_there, option::weighted(0.8, run), any::<bool>(), retry).prop_map(
         |(uid, digest, has_intent, run, refused, retry)| DeploymentStatus {
@@ -854,7 +866,20 @@ impl Facts<'_> {
     }
 
     fn lets_the_run_be(&self) -> bool {
-        self.inputs.deletion.is_some_and(|policy| policy == RunDeletionPolicy::Orphan || self.inputs.give_up)
+        self.inputs.deletion.is_some_and(|policy| match policy {
+            RunDeletionPolicy::Orphan => true,
+            RunDeletionPolicy::Destroy => false,
+            RunDeletionPolicy::CancelQueued | RunDeletionPolicy::Cancel => self.inputs.give_up,
+        })
+    }
+
+    fn destroys(&self) -> bool {
+        self.inputs.deletion == Some(RunDeletionPolicy::Destroy)
+    }
+
+    /// The run that destroys the stack, when it is the newest.
+    fn destroy(&self) -> Option<&Run> {
+        self.status.run.as_ref().filter(|run| run.purpose == Purpose::Destroy)
     }
 }
 
@@ -883,11 +908,18 @@ proptest! {
         prop_assert!(!calls || matches!(plan, Plan::Create(_)) || inputs.reach == Reach::Open);
 
         if let Plan::Create(start) = &plan {
-            prop_assert!(status.intent.is_none() && it.active().is_none() && (it.is_new() || it.is_owed()));
-            let Identity { request, attempt, trigger } = identity(&inputs, start, &status);
+            prop_assert!(status.intent.is_none() && it.active().is_none());
+            let is_first = it.destroys() && it.destroy().is_none();
+            prop_assert!(is_first || it.is_new() || it.is_owed());
+            let purpose = if it.destroys() { Purpose::Destroy } else { Purpose::Main };
+            let start = Start { purpose, ..(**start).clone() };
+            let Identity { request, attempt, trigger } = identity(&inputs, &start, &status);
+            prop_assert_eq!(&request.digest, &inputs.request);
             prop_assert_eq!(trigger == Some(Trigger::Retry), attempt > 1);
-            prop_assert!(request.digest == inputs.request && (attempt > 1) != it.is_new());
-            prop_assert!(!inputs.suspend && inputs.deletion.is_none());
+            let follows = status.run.as_ref().is_none_or(|run| run.purpose == purpose) && status.retry.is_some();
+            prop_assert_eq!(attempt > 1, !it.is_new() && follows);
+            prop_assert!(!inputs.suspend && (inputs.deletion.is_none() || it.destroys()));
+            prop_assert!(it.destroy().is_none_or(|run| !it.destroys() || run.result != Some(Phase::Succeeded)));
             prop_assert!(status.refusal.as_ref().is_none_or(|refusal| refusal.digest != start.digest));
         }
         if let Plan::AwaitRetry(remaining) = plan {
@@ -896,6 +928,7 @@ proptest! {
         if let Plan::Conclude(conclusion) = &plan && let Some(retry) = &conclusion.retry {
             let run = it.active().unwrap();
             prop_assert!(conclusion.result == Phase::Failed && run.cancel.is_none() && retry.attempt == run.attempt + 1);
+            prop_assert!(inputs.deletion.is_none() || (it.destroys() && it.destroy().is_some()));
             prop_assert!(run.attempt <= inputs.retry.as_ref().unwrap().limit);
             prop_assert!(retry.at > inputs.now && retry.at <= inputs.now.after(Duration::from_secs(9)));
         }
@@ -918,19 +951,27 @@ proptest! {
                 CancelReason::QueueTimeout => false,
                 CancelReason::Timeout => true,
             };
-            let may_hit_what_runs = inputs.deletion.map_or(by_policy, |policy| policy == RunDeletionPolicy::Cancel);
+            let may_hit_what_runs = inputs.deletion.map_or(by_policy, |policy| {
+                policy == RunDeletionPolicy::Cancel || (it.destroys() && reason == CancelReason::Timeout)
+            });
             prop_assert!(only_queued || may_hit_what_runs, "cancelling what runs must have been asked for");
         }
         if plan == Plan::Release {
             prop_assert!(inputs.deletion.is_some());
             let is_orphaned = inputs.deletion == Some(RunDeletionPolicy::Orphan) && inputs.reach != Reach::Open;
             prop_assert!(status.intent.is_none() || inputs.give_up || is_orphaned);
+            let is_destroyed = it.destroy().is_some_and(|run| run.result == Some(Phase::Succeeded));
+            prop_assert!(!it.destroys() || (status.intent.is_none() && is_destroyed), "let go before it is destroyed");
         }
         let concludes = matches!(plan, Plan::Conclude(_));
         prop_assert_eq!(concludes, status.intent.is_none() && it.has_ended() && !it.lets_the_run_be());
         if let Some(run) = it.active().filter(|run| run.cancel.is_some() && status.intent.is_none() && !concludes) {
             let can_be_sent = inputs.reach == Reach::Open && !inputs.suspended && !inputs.cancel_sent;
-            let is_wanted = inputs.deletion.is_none_or(|policy| policy == RunDeletionPolicy::Cancel && !inputs.give_up);
+            let is_wanted = inputs.deletion.is_none_or(|policy| match policy {
+                RunDeletionPolicy::Cancel => !inputs.give_up,
+                RunDeletionPolicy::Destroy => true,
+                RunDeletionPolicy::Orphan | RunDeletionPolicy::CancelQueued => false,
+            });
             if can_be_sent && is_wanted {
                 prop_assert!(matches!(plan, Plan::Cancel { .. }), "the cancel of {} is journaled: {}", run.id, word(&plan));
             }
@@ -941,7 +982,9 @@ proptest! {
     fn policy_alone_starts_nothing(inputs in any_inputs(), status in any_status()) {
         // An attempt that is owed since the run failed is no matter of policy.
         let status = DeploymentStatus { uid: Some("uid".into()), request: Some(handled(1)), retry: None, ..status };
-        let inputs = Inputs { request: digest_of(1), ..inputs };
+        // The end of a stack is.
+        let deletion = inputs.deletion.filter(|policy| *policy != RunDeletionPolicy::Destroy);
+        let inputs = Inputs { request: digest_of(1), deletion, ..inputs };
         prop_assert!(!matches!(plan(&inputs, &status), Plan::Create(_)));
     }
 }

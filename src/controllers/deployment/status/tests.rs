@@ -1,5 +1,7 @@
 //! What each outcome says, that it says it once, that the columns tell the same as the conditions, and the timeline.
 
+mod destroy;
+
 use std::collections::BTreeMap;
 
 use proptest::{option, prelude::*, sample::select};
@@ -85,7 +87,10 @@ fn any_outcome(is_active: bool) -> BoxedStrategy<Outcome> {
     ];
     if is_active {
         let follows = option::of(any_view()).prop_map(|view| Outcome::Following(view.map(Box::new)));
-        prop_oneof![1 => always, 2 => follows, 1 => Just(Outcome::CancelSent), 1 => any_end()].boxed()
+        let remaining = std::time::Duration::from_secs(1);
+        let awaits = any_consequence().prop_map(move |it| FailedCancel { standing: it.standing, remaining });
+        let cancels = prop_oneof![Just(Outcome::CancelSent), awaits.prop_map(Outcome::AwaitingCancel)];
+        prop_oneof![1 => always, 2 => follows, 1 => cancels, 1 => any_end()].boxed()
     } else {
         let unknown = any::<bool>().prop_map(|needs_person| Outcome::CreateUnknown { why: "it".into(), needs_person });
         let refusal = Refusal { digest: "d".into(), message: "no".into() };

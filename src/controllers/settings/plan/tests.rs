@@ -192,6 +192,23 @@ fn ours_and(theirs: Value) -> View {
 #[case::after_runs("Clear", true, Deletion::AfterRuns(2), ours_and(json!({})), "wait: Finalizing", "wait: Finalizing")]
 #[case::handed_over("Clear", true, Deletion::HandedOver, ours_and(json!({})), "release", "release")]
 #[case::given_up("Clear", true, Deletion::GiveUp, View::Waiting(words()), "release", "release")]
+#[case::needed("Clear", true, Deletion::Needed(1), View::Quiet, "wait: Finalizing", "wait: Finalizing")]
+#[case::needed_for_its_reference_alone(
+    "Clear",
+    false,
+    Deletion::Needed(1),
+    View::Quiet,
+    "wait: Finalizing",
+    "wait: Finalizing"
+)]
+#[case::retains_when_it_is_not_needed(
+    "Retain",
+    true,
+    Deletion::Needed(1),
+    View::Quiet,
+    "wait: Finalizing",
+    "wait: Finalizing"
+)]
 #[case::retains("Retain", true, Deletion::Yes, ours_and(json!({})), "release", "release")]
 #[case::retains_whatever_runs("Retain", true, Deletion::AfterRuns(2), View::Quiet, "release", "release")]
 #[case::retains_whatever_fails("Retain", true, Deletion::Yes, View::Failed(trouble()), "release", "release")]

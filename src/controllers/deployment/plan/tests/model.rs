@@ -18,6 +18,7 @@
 //!                  │     ├─ TakeOver ► write ─────(version)─────► request, run ──► no annotation
 //!                  │     ├─ Recover ─► search ──► record, or withdraw                        Queued ─► Running
 //!                  │     ├─ Cancel ──► look ──► journal ──(version)─► cancel ──► call ──────►  gone     Failed
+//!                  │     │               └──► take back ─(version)─► no cancel ◄── refused
 //!                  │     ├─ WriteOutputs ──► read, write ──► `status`
 //!                  │     ├─ Release ────────────(version)───────────► gone                              Succeeded
 //!                  └─────┴─ `status` ───────────(version)───────────► status
@@ -91,8 +92,10 @@ struct Rules {
     follows_settings: bool,
     /// Whether the resource begins with a person's word that it needs no run; and whether there is one to be taken.
     adopts: Option<bool>,
-    /// How often a run that failed is tried again.
+    /// How often a run that failed is tried again. Without it none fails.
     retries: u32,
+    /// Whether somebody may delete the stack, and all its runs with it, while the resource is deleted.
+    loses_stack: bool,
     /// Whether a run can wait, or take, too long.
     times_out: bool,
     budget: Budget,
@@ -116,6 +119,7 @@ struct Remote {
     /// What was asked for, and the settings, in tens.
     request: u8,
     number: u64,
+    purpose: Purpose,
     attempt: u32,
     /// Nothing: it was taken out of the queue, and the service does not know it any more.
     stage: Option<Stage>,
@@ -151,8 +155,10 @@ enum Task {
     Withdraw(u8, Kept<Outcome>),
     /// The run of an intent is to be canceled.
     Cancel { nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool },
-    /// The cancel is journaled, the call is next.
-    CallCancel(u8),
+    /// The cancel is journaled, the call is next. It may have been made before.
+    CallCancel { nonce: u8, again: bool },
+    /// The cancel was refused, and is to be taken back. It may have been made before.
+    TakeBack { again: bool },
     /// A run that is there already is to be taken for that of the request.
     TakeOver,
     /// It was, and the person's word is to be taken away.
@@ -244,14 +250,18 @@ struct World {
     /// The person's word that no run is needed.
     annotated: bool,
     deleting: bool,
+    /// What is done then.
+    policy: Option<RunDeletionPolicy>,
+    /// The stack is gone.
+    stack_is_gone: bool,
     /// The resource is gone.
     released: bool,
     status: Kept<DeploymentStatus>,
     runs: Vec<Remote>,
     /// Creates on their way to the service.
     flying: BTreeSet<u8>,
-    /// The nonces that were drawn, and for which request, number and attempt.
-    drawn: Vec<(u8, u64, u32)>,
+    /// The nonces that were drawn, and for which request, number, purpose and attempt.
+    drawn: Vec<(u8, u64, Purpose, u32)>,
     /// Whether outputs are declared: not where much goes wrong, or there were too many states.
     gives_outputs: bool,
     /// The nonces of the runs whose outputs somebody has tried to write.
@@ -306,8 +316,15 @@ fn trouble() -> Outcome {
 
 impl World {
     fn new(rules: Rules) -> Self {
-        let another =
-            Remote { nonce: 0, request: 0, number: 0, attempt: 1, stage: Some(Stage::Queued), canceled: false };
+        let another = Remote {
+            nonce: 0,
+            request: 0,
+            number: 0,
+            purpose: Purpose::Main,
+            attempt: 1,
+            stage: Some(Stage::Queued),
+            canceled: false,
+        };
         let has_another = rules.adopts == Some(true);
         Self {
             asked: 1,
@@ -315,11 +332,13 @@ impl World {
             settings: 0,
             annotated: rules.adopts.is_some(),
             deleting: false,
+            policy: rules.deletion,
+            stack_is_gone: false,
             released: false,
             status: Kept::new(DeploymentStatus::default()),
             runs: has_another.then_some(another).into_iter().collect(),
             flying: BTreeSet::new(),
-            drawn: has_another.then_some((0, 0, 1)).into_iter().collect(),
+            drawn: has_another.then_some((0, 0, Purpose::Main, 1)).into_iter().collect(),
             gives_outputs: rules.budget.crashes + rules.budget.losses < 2,
             outputs_tried: BTreeSet::new(),
             memory: Memory::default(),
@@ -361,9 +380,19 @@ impl World {
                 lost.budget.losses -= 1;
                 steps.push(("a create is lost on its way", lost));
             }
-            let (request, number, attempt) = self.drawn[usize::from(nonce)];
-            next.runs.push(Remote { nonce, request, number, attempt, stage: Some(Stage::Queued), canceled: false });
+            if self.stack_is_gone {
+                steps.push(("a create finds no stack", next));
+                continue;
+            }
+            let (request, number, purpose, attempt) = self.drawn[usize::from(nonce)];
+            let stage = Some(Stage::Queued);
+            next.runs.push(Remote { nonce, request, number, purpose, attempt, stage, canceled: false });
             steps.push(("the service accepts a create", next));
+        }
+        if rules.loses_stack && self.deleting && !self.stack_is_gone {
+            let mut next = World { stack_is_gone: true, ..self.clone() };
+            next.runs.iter_mut().for_each(|run| run.stage = None);
+            steps.push(("somebody deletes the stack", next));
         }
         for (index, run) in self.runs.iter().enumerate() {
             let (label, stage) = match run.stage {
@@ -482,7 +511,6 @@ impl World {
             retry: Some(retries(rules.retries)),
             timeout: rules.times_out.then_some(SOON),
             queue_timeout: rules.times_out.then_some(SOON),
-            deletion: rules.deletion.filter(|_| self.deleting),
             recovery,
             cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
             adopt: self.annotated.then_some(Adoptee::Latest),
@@ -530,8 +558,9 @@ impl World {
         if !could_start(inputs, &self.status) {
             return vec![Road::NotRead];
         }
+        let start = Start { purpose: self.purpose(), ..start_of(self.asked) };
         let closed = (content == Content::Unknown).then(|| Road::Waiting(words()));
-        closed.into_iter().chain([open_road(self.asked)]).collect()
+        closed.into_iter().chain([Road::Open(Box::new(start))]).collect()
     }
 
     /// What a process has read that has read these settings, and that outputs are declared.
@@ -540,7 +569,8 @@ impl World {
         let is_untried = outputs::current(&self.status).is_none_or(|run| !self.memory.outputs.contains(&run.id));
         let declared = Declared { spec: outputs_spec(), is_gone: false, is_untried };
         let outputs = Some(declared).filter(|_| self.gives_outputs);
-        Inputs { asked: Asked { settings: content.settings(), ..inputs.asked }, outputs, ..inputs }
+        let deletion = self.policy.filter(|_| self.deleting);
+        Inputs { asked: Asked { settings: content.settings(), ..inputs.asked }, outputs, deletion, ..inputs }
     }
 
     /// What the observer may have shown by now: nothing yet, what is, or what was.
@@ -586,7 +616,12 @@ impl World {
                 Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None, retry }
             }
             Plan::Adopt(Adoption::SettingsDigest(request)) => Outcome::Adopted(Adoption::SettingsDigest(request)),
-            Plan::Adopt(_) | Plan::Refuse(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
+            Plan::Adopt(_)
+            | Plan::Refuse(_)
+            | Plan::Settle(_)
+            | Plan::AwaitBudget
+            | Plan::AwaitCancel(_)
+            | Plan::AdoptNamed(..) => {
                 panic!("nothing here leads to {}", word(&plan))
             }
         })
@@ -608,7 +643,8 @@ impl World {
                 );
                 by.cancels(*nonce, *reason, *only_queued, *journaled)
             }
-            Task::CallCancel(nonce) => by.calls_cancel(*nonce),
+            Task::CallCancel { nonce, again } => by.calls_cancel(*nonce, *again),
+            Task::TakeBack { again } => by.takes_back(*again, trouble()),
             Task::TakeOver => by.takes_over(),
             Task::Forget => by.forgets(),
             Task::WriteOutputs(nonce) => by.writes_outputs(*nonce),
@@ -619,6 +655,11 @@ impl World {
 
     fn status_after(&self, outcome: &Outcome, content: Content) -> DeploymentStatus {
         status(&self.status, &self.inputs(content), outcome, Time::from_seconds(0))
+    }
+
+    /// What the next run is for.
+    fn purpose(&self) -> Purpose {
+        if self.deleting { Purpose::Destroy } else { Purpose::Main }
     }
 
     fn nonce(&self) -> Option<u8> {
@@ -637,13 +678,15 @@ impl World {
     fn check(&self, rules: Rules) {
         let ours: Vec<_> = self.runs.iter().filter(|run| run.request > 0).collect();
         for run in &ours {
-            let runs: Vec<_> = ours.iter().filter(|other| other.number == run.number).collect();
+            let is_one = |other: &&Remote| (other.number, other.purpose) == (run.number, run.purpose);
+            let runs: Vec<_> = ours.iter().copied().filter(is_one).collect();
             for (attempt, run) in (1..).zip(&runs) {
                 assert_eq!(run.attempt, attempt, "request {} has other runs than it should: {runs:?}", run.number);
             }
             assert!(runs.len() <= 1 + rules.retries as usize, "request {} has {} runs", run.number, runs.len());
             let mut earlier = runs.iter().rev().skip(1);
-            let failed = earlier.all(|run| run.stage == Some(Stage::Failed) && !run.canceled);
+            let is_known = |run: &Remote| run.stage.is_some() || !self.stack_is_gone;
+            let failed = earlier.all(|run| !is_known(run) || (run.stage == Some(Stage::Failed) && !run.canceled));
             assert!(failed, "only what failed by itself is tried again: {runs:?}");
         }
         for pair in ours.windows(2) {
@@ -688,7 +731,8 @@ impl World {
         });
         let has_run = match (&self.status.run, &self.status.request) {
             (Some(run), Some(handled)) => {
-                let attempts = self.runs.iter().filter(|remote| remote.number == handled.number).count();
+                let is_one = |remote: &&Remote| (remote.number, remote.purpose) == (handled.number, run.purpose);
+                let attempts = self.runs.iter().filter(is_one).count();
                 let all_attempts = 1 + rules.retries as usize;
                 let has_failed = run.result == Some(Phase::Failed) && !run.cancel_taken_back;
                 let is_done = match run.trigger {
@@ -696,13 +740,17 @@ impl World {
                     _ if has_failed => attempts == all_attempts,
                     _ => (1..=all_attempts).contains(&attempts),
                 };
-                is_done && run.request.number == handled.number && run.result.is_some()
+                let is_last = run.request.number == handled.number && run.purpose == self.purpose();
+                is_done && is_last && run.result.is_some()
             }
             (None, Some(_)) => rules.adopts == Some(false),
             (_, None) => false,
         };
+        // A destroy that came to nothing is told, and waits for a person.
+        let is_destroyed = self.deleting && self.status.phase == Some(Phase::Succeeded);
         let has_run = has_run
             && is_handled
+            && !is_destroyed
             && self.status.retry.is_none()
             && self.status.intent.is_none()
             && self.status.pending.is_none()
@@ -750,7 +798,9 @@ impl By<'_> {
         if !self.fresh {
             return vec![self.gives_up("the journal meets a newer version")];
         }
-        if let Some(run) = outputs::current(&self.world.status).filter(|_| self.world.gives_outputs) {
+        if let Some(run) =
+            outputs::current(&self.world.status).filter(|_| self.world.gives_outputs && !self.world.deleting)
+        {
             let before = self.world.drawn_of(&run.nonce).unwrap();
             assert!(
                 self.world.outputs_tried.contains(&before),
@@ -762,11 +812,13 @@ impl By<'_> {
             self.write(world, |world| {
                 // What is read is the latest, so this is what was asked for when it was decided.
                 let inputs = world.inputs(self.content);
-                let settings_digest = (self.content != Content::Ignored).then(|| settings_digest(used));
-                let start = Start { settings_digest, ..start_of(world.asked) };
+                let purpose = world.purpose();
+                let follows = self.content != Content::Ignored && purpose == Purpose::Main;
+                let settings_digest = follows.then(|| settings_digest(used));
+                let start = Start { purpose, settings_digest, ..start_of(world.asked) };
                 let Identity { request, attempt, trigger } = identity(&inputs, &start, &world.status);
-                world.drawn.push((world.asked + 10 * used, request.number, attempt));
-                let intent = Intent { request, attempt, trigger, ..intent(&name(nonce), world.asked) };
+                world.drawn.push((world.asked + 10 * used, request.number, purpose, attempt));
+                let intent = Intent { request, purpose, attempt, trigger, ..intent(&name(nonce), world.asked) };
                 world.status.change(|status| {
                     status.uid = Some("uid".into());
                     note_pending(status, &inputs, false, at(0));
@@ -807,6 +859,13 @@ impl By<'_> {
             Some(_) => {
                 steps.push(("answered", self.then(self.world.clone(), Some(Task::Record(nonce)), self.fresh)));
             }
+            None if self.world.stack_is_gone && !self.world.flying.contains(&nonce) => {
+                let mut world = self.world.clone();
+                world.remember(self.process, |memory| _ = memory.never_sent.insert(nonce));
+                let is_last = world.drawn[usize::from(nonce)].2 == Purpose::Destroy;
+                let then = if is_last { Outcome::Released } else { Outcome::StackMissing("it".into()) };
+                steps.push(("no such stack", self.then(world, Some(Task::withdraw(nonce, then)), self.fresh)));
+            }
             None if !self.world.flying.contains(&nonce) => {
                 steps.push(("the create was lost: time-out", unheard(self.world.clone())));
             }
@@ -833,6 +892,7 @@ impl By<'_> {
                     status.run = Some(Run {
                         nonce: intent.nonce,
                         request: intent.request,
+                        purpose: intent.purpose,
                         attempt: intent.attempt,
                         trigger: intent.trigger,
                         id: format!("id {nonce}"),
@@ -860,7 +920,9 @@ impl By<'_> {
         if self.world.nonce() != Some(nonce) {
             return vec![self.gives_up("there is no such intent to withdraw")];
         }
-        let may_still_run = self.world.run_of(nonce).is_some() || self.world.flying.contains(&nonce);
+        let is_there =
+            self.world.run_of(nonce).is_some_and(|(_, run)| run.stage.is_some() || !self.world.stack_is_gone);
+        let may_still_run = is_there || self.world.flying.contains(&nonce);
         assert!(!may_still_run, "the intent of a create that happened is withdrawn");
         let withdraw = |world: &World| self.write(world, |world| world.status.change(|status| status.intent = None));
         let mut world = withdraw(self.world);
@@ -868,7 +930,11 @@ impl By<'_> {
             memory.waited.remove(&nonce);
             memory.never_sent.remove(&nonce);
         });
-        let mut steps = vec![("withdrawn", self.then(world, Some(Task::Finish(outcome.clone())), true))];
+        let next = match **outcome {
+            Outcome::Released => Task::Release,
+            _ => Task::Finish(outcome.clone()),
+        };
+        let mut steps = vec![("withdrawn", self.then(world, Some(next), true))];
         if let Some(world) = self.lossy() {
             steps.push(("withdrawn, and the answer is lost", self.then(withdraw(&world), None, false)));
         }
@@ -897,28 +963,22 @@ impl By<'_> {
 
     fn cancels(&self, nonce: u8, reason: CancelReason, only_queued: bool, journaled: bool) -> Steps {
         let (_, remote) = self.world.run_of(nonce).unwrap();
-        if let Some(stage) = remote.stage.filter(|stage| only_queued && *stage != Stage::Queued) {
-            if reason == CancelReason::Deleted {
+        let is_left_alone = |stage: Stage| {
+            if only_queued { stage != Stage::Queued } else { !matches!(stage, Stage::Queued | Stage::Running) }
+        };
+        if let Some(stage) = remote.stage.filter(|stage| is_left_alone(*stage)) {
+            if reason == CancelReason::Deleted && self.world.policy == Some(RunDeletionPolicy::CancelQueued) {
                 let next = self.then(self.world.clone(), Some(Task::Release), self.fresh);
                 return vec![("it has begun, and is left to itself", next)];
             }
-            let following = Some(Task::finish(Outcome::Following(Some(Box::new(view(stage))))));
-            let takes_back = journaled && stage == Stage::Running;
-            return vec![match (takes_back, self.fresh) {
-                (false, _) => ("it has begun, and is followed", self.then(self.world.clone(), following, self.fresh)),
-                (true, false) => self.gives_up("taking the cancel back meets a newer version"),
-                (true, true) => {
-                    let world = self.write(self.world, |world| {
-                        world.status.change(|status| {
-                            let run = status.run.as_mut().unwrap();
-                            (run.cancel, run.cancel_taken_back) = (None, true);
-                        });
-                    });
-                    ("it has begun, and its cancel is taken back", self.then(world, following, true))
-                }
-            }];
+            let following = Outcome::Following(Some(Box::new(view(stage))));
+            if journaled && stage == Stage::Running {
+                return self.takes_back(true, following);
+            }
+            let next = self.then(self.world.clone(), Some(Task::finish(following)), self.fresh);
+            return vec![("it has begun, and is followed", next)];
         }
-        let call = Some(Task::CallCancel(nonce));
+        let call = Some(Task::CallCancel { nonce, again: journaled });
         if journaled {
             return vec![("the cancel is journaled already", self.then(self.world.clone(), call, self.fresh))];
         }
@@ -938,7 +998,22 @@ impl By<'_> {
         steps
     }
 
-    fn calls_cancel(&self, nonce: u8) -> Steps {
+    /// A cancel is not wanted any more, or had no effect. It may have been made before.
+    fn takes_back(&self, again: bool, outcome: Outcome) -> Steps {
+        if !self.fresh {
+            return vec![self.gives_up("taking the cancel back meets a newer version")];
+        }
+        let world = self.write(self.world, |world| {
+            world.status.change(|status| {
+                let run = status.run.as_mut().unwrap();
+                run.cancel = None;
+                run.cancel_taken_back |= again;
+            });
+        });
+        vec![("the cancel is taken back", self.then(world, Some(Task::finish(outcome)), true))]
+    }
+
+    fn calls_cancel(&self, nonce: u8, again: bool) -> Steps {
         let (index, remote) = self.world.run_of(nonce).unwrap();
         let call = |mut world: World| {
             world.runs[index].canceled |= remote.stage == Some(Stage::Running);
@@ -954,6 +1029,8 @@ impl By<'_> {
         let mut steps = vec![("canceled", self.then(world, Some(Task::finish(Outcome::CancelSent)), self.fresh))];
         if let Some(world) = self.lossy() {
             let failed = Some(Task::finish(trouble()));
+            let refused = Some(Task::TakeBack { again });
+            steps.push(("the cancel is refused", self.then(world.clone(), refused, self.fresh)));
             steps.push(("the cancel is lost", self.then(world.clone(), failed.clone(), self.fresh)));
             steps.push(("canceled, and the answer is lost", self.then(call(world), failed, self.fresh)));
         }
@@ -1039,10 +1116,17 @@ impl By<'_> {
             let has_begun = run.stage != Some(Stage::Queued);
             let has_ended = has_begun && run.stage != Some(Stage::Running);
             match rules.deletion {
-                Some(RunDeletionPolicy::Cancel) => assert!(has_ended, "let go while a run is under way"),
+                Some(RunDeletionPolicy::Cancel | RunDeletionPolicy::Destroy) => {
+                    assert!(has_ended, "let go while a run is under way");
+                }
                 Some(RunDeletionPolicy::CancelQueued) => assert!(has_begun, "let go while a run is queued"),
                 Some(RunDeletionPolicy::Orphan) | None => {}
             }
+        }
+        if rules.deletion == Some(RunDeletionPolicy::Destroy) {
+            let mut runs = world.runs.iter();
+            let is_destroyed = runs.any(|run| run.purpose == Purpose::Destroy && run.stage == Some(Stage::Succeeded));
+            assert!(is_destroyed || world.stack_is_gone, "let go before the stack is destroyed");
         }
         vec![("released", self.then(self.write(world, |world| world.released = true), None, false))]
     }
@@ -1139,6 +1223,7 @@ const RULES: Rules = Rules {
     follows_settings: false,
     adopts: None,
     retries: 0,
+    loses_stack: false,
     times_out: false,
     budget: Budget { crashes: 0, losses: 0, labels: 0, riddles: 0 },
 };
@@ -1163,6 +1248,27 @@ fn deletion_ends_by_policy(#[case] policy: RunDeletionPolicy) {
     let rules = Rules { deletion: Some(policy), budget: TROUBLE, ..RULES };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+/// Whatever crashes or is lost: let go only when the stack is destroyed, which is done once for each attempt.
+#[rstest]
+#[case::crash_and_loss(0, false, false, TROUBLE)]
+#[case::failures_and_a_crash(1, false, false, ONE_CRASH)]
+#[case::failures_and_a_loss(1, false, false, ONE_LOSS)]
+#[case::time_outs_and_a_crash(0, true, false, ONE_CRASH)]
+#[case::time_outs_and_a_loss(0, true, false, ONE_LOSS)]
+#[case::no_stack_and_a_crash(0, false, true, ONE_CRASH)]
+#[case::no_stack_and_a_loss(0, false, true, ONE_LOSS)]
+fn a_stack_is_destroyed_before_its_resource_goes(
+    #[case] retries: u32,
+    #[case] times_out: bool,
+    #[case] loses_stack: bool,
+    #[case] budget: Budget,
+) {
+    let deletion = Some(RunDeletionPolicy::Destroy);
+    let rules = Rules { deletion, retries, loses_stack, times_out, budget, ..RULES };
+    let states = explore(rules);
+    assert!(states > 1_000, "{states} states are too few to have seen anything");
 }
 
 #[test]
