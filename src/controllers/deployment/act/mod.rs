@@ -28,7 +28,7 @@ use crate::{
     },
     controllers::{
         Context, Error,
-        conditions::Words,
+        conditions::{Standing, Words},
         connections::Connection,
         links::Resource,
         requeue::{Consequence, Retry, consequence},
@@ -104,9 +104,11 @@ fn report_rejection(this: &Resource, context: &Context) {
     context.wakers.links.organizations_of(this).for_each(|organization| context.wakers.wake(&organization));
 }
 
-/// What is said when a create was not sent for a reason of our own.
-fn try_again() -> Words {
-    Words::new(Reason::Settling, "the create was not sent in time and is planned anew")
+/// What follows when a create was not sent for a reason of our own: it is planned anew, soon.
+fn not_sent_in_time() -> Consequence {
+    let why = "the create was not sent in time and is planned anew";
+    let standing = Standing::Retrying(Words::new(Reason::Settling, why));
+    Consequence { class: Class::NotSent, standing, retry: Retry::Backoff, detail: why.to_owned() }
 }
 
 async fn release(deployment: Deployment, context: &Context) -> Result<(Deployment, Outcome), Error> {
