@@ -30,6 +30,8 @@
 //! What is checked in every state is in [`World::check`] and in the steps that must not be taken; and from every
 //! state a good end can be reached, so with fair scheduling one is.
 
+mod drawing;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
@@ -140,6 +142,8 @@ enum Task {
 struct Work {
     task: Task,
     fresh: bool,
+    /// What it comes of.
+    plan: &'static str,
 }
 
 /// Something large that many states share: its hash is made once.
@@ -423,10 +427,11 @@ impl World {
         for inputs in all {
             let road = if could_start(&inputs, &self.status) { open_road(self.asked) } else { Road::NotRead };
             let plan = plan(&Inputs { road, ..inputs }, &self.status);
+            let name = drawing::name(&plan);
             let mut next = next.clone();
             let task = next.begin(plan);
             // Without anything to do or to write, nothing is left of it.
-            next.work = Some(Work { task, fresh: true }).filter(|work| match &work.task {
+            next.work = Some(Work { task, fresh: true, plan: name }).filter(|work| match &work.task {
                 Task::Finish(outcome) => self.status_after(outcome) != *self.status,
                 _ => true,
             });
@@ -482,7 +487,7 @@ impl World {
     }
 
     fn process_steps(&self, rules: Rules, process: Process, work: &Work) -> Steps {
-        let by = By { world: self, process, fresh: work.fresh };
+        let by = By { world: self, process, fresh: work.fresh, plan: work.plan };
         match &work.task {
             Task::Journal => by.journals(),
             Task::Post(nonce) => by.posts(*nonce),
@@ -571,12 +576,13 @@ struct By<'a> {
     world: &'a World,
     process: Process,
     fresh: bool,
+    plan: &'static str,
 }
 
 impl By<'_> {
     /// The world after a step, with this process at `task`, or with nothing left to do.
     fn then(&self, mut world: World, task: Option<Task>, fresh: bool) -> World {
-        let work = task.map(|task| Work { task, fresh });
+        let work = task.map(|task| Work { task, fresh, plan: self.plan });
         match self.process {
             Process::Current => world.work = work,
             Process::Replaced => world.leftover = work,
@@ -595,7 +601,9 @@ impl By<'_> {
     }
 
     fn write(&self, world: &World, change: impl FnOnce(&mut World)) -> World {
-        world.written(Some(self.process), change)
+        let next = world.written(Some(self.process), change);
+        drawing::note(world, self.plan, &next);
+        next
     }
 
     fn journals(&self) -> Steps {
@@ -620,7 +628,7 @@ impl By<'_> {
             let mut world = journal(&world);
             world.remember(self.process, |memory| _ = memory.never_sent.insert(nonce));
             steps.push(("journaled, and the answer is lost", self.then(world.clone(), None, false)));
-            let late = Task::withdraw(nonce, Outcome::Waiting(words()));
+            let late = Task::withdraw(nonce, trouble());
             steps.push(("journaled too late", self.then(world, Some(late), true)));
         }
         steps
