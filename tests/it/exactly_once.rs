@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use pulumi_cloud_simulator::Fault;
 use pulumi_deployments_operator::api::{
-    Deployment,
+    Deployment, DeploymentStatus,
     condition::{find, types},
     deployment::Phase,
 };
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     eventually::{SOON, eventually},
+    ledger::Ledger,
     world::{Process, World},
 };
 
@@ -197,6 +198,59 @@ async fn two_operators_at_once_run_it_once() {
         assert_eq!((status.phase, world.runs().len() as u64), (Some(Phase::Succeeded), request));
         world.merge::<Deployment>("web", json!({"spec": {"rerun": (request + 1).to_string()}})).await;
     }
+}
+
+#[tokio::test]
+async fn two_operators_at_once_retry_and_cancel_it_once() {
+    let world = world("kill-two-more").await;
+    let stack = world.stack("web/prod");
+    let ledger = Ledger::new(world.api()).await;
+    let _operators = [start(&world, 1), start(&world, 2)];
+    let ends = |status: &DeploymentStatus| {
+        let earlier = status.history.iter().rev().map(|run| (run.request_number, run.attempt, run.result));
+        let last = status.run.iter().map(|run| (run.request.number, run.attempt, run.result.unwrap()));
+        earlier.chain(last).collect::<Vec<_>>()
+    };
+
+    // It fails, and is tried again once.
+    let fails = json!([{"name": "SIMULATOR_FAIL_STEP", "value": "Get source"}]);
+    let retry = json!({"limit": 1, "backoff": {"initial": "1s", "max": "1s"}});
+    let more = json!({"retry": retry, "settings": {"operationContext": {"environmentVariables": fails}}});
+    world.put_deployment("web", more).await;
+    let mut expected = vec![(1, 1, Phase::Failed), (1, 2, Phase::Failed)];
+    assert_eq!(ends(&world.ended("web", 1).await), expected);
+
+    // It is replaced in the queue.
+    world.simulator.patch_settings(&stack, &json!({})).unwrap();
+    world.simulator.set_stack_paused(&stack, true).unwrap();
+    let works = json!({"spec": {"rerun": "2", "settings": {"operationContext": null}}});
+    world.merge::<Deployment>("web", works).await;
+    world.phase("web", Phase::Queued).await;
+    world.merge::<Deployment>("web", json!({"spec": {"rerun": "3"}})).await;
+    let is_third = |status: &DeploymentStatus| status.run.as_ref().is_some_and(|run| run.request.number == 3);
+    world.deployment("web", "is replaced", is_third).await;
+
+    // It is replaced while it runs.
+    world.simulator.hold(&stack).unwrap();
+    world.simulator.set_stack_paused(&stack, false).unwrap();
+    world.phase("web", Phase::Running).await;
+    world.merge::<Deployment>("web", json!({"spec": {"rerun": "4", "supersede": "Cancel"}})).await;
+    let is_fourth = |status: &DeploymentStatus| status.run.as_ref().is_some_and(|run| run.request.number == 4);
+    world.deployment("web", "is replaced", is_fourth).await;
+    world.simulator.release(&stack).unwrap();
+    expected.extend([(2, 1, Phase::Canceled), (3, 1, Phase::Canceled), (4, 1, Phase::Succeeded)]);
+    assert_eq!(ends(&world.ended("web", 4).await), expected);
+    assert_eq!(world.requests("CreateDeployment").len(), expected.len());
+    assert_eq!(ledger.problems("web", &world.runs()), Vec::<String>::new());
+
+    // It is deleted while it runs.
+    world.simulator.hold(&stack).unwrap();
+    world.merge::<Deployment>("web", json!({"spec": {"rerun": "5", "deletionPolicy": "Cancel"}})).await;
+    world.deployment("web", "runs again", |status| status.phase == Some(Phase::Running)).await;
+    world.delete::<Deployment>("web").await;
+    world.gone::<Deployment>("web").await;
+    let runs = world.runs();
+    assert_eq!((runs.len(), runs[5].canceled), (6, true), "{runs:#?}");
 }
 
 #[tokio::test]

@@ -121,15 +121,24 @@ impl World {
 
     /// Starts the real program as a process of its own. It logs everything to a file of this name.
     pub fn start_process(&self, kubeconfig: &Path, log: &str) -> Process {
+        self.start_program(kubeconfig, log, SPEED, "debug,pulumi_deployments_operator=trace")
+    }
+
+    /// The same where there is much to do: its waiting times are divided by something else, and it logs less.
+    pub fn start_busy_process(&self, log: &str, speed: f64) -> Process {
+        self.start_program(self.plane.kubeconfig(), log, speed, "info,pulumi_deployments_operator=debug")
+    }
+
+    fn start_program(&self, kubeconfig: &Path, log: &str, speed: f64, verbosity: &str) -> Process {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("operators");
         fs::create_dir_all(&directory).unwrap();
         let log = directory.join(format!("{}-{}-{log}.log", process::id(), self.namespace));
         let mut command = Command::new(env!("CARGO_BIN_EXE_pulumi-deployments-operator"));
         command
             .args(["run", "--watch-namespace", &self.namespace, "--allowed-backend", &self.simulator.url()])
-            .args(["--listen", "127.0.0.1:0", "--unsafe-speed", &SPEED.to_string()])
+            .args(["--listen", "127.0.0.1:0", "--unsafe-speed", &speed.to_string()])
             .env("KUBECONFIG", kubeconfig)
-            .env("RUST_LOG", "debug,pulumi_deployments_operator=trace")
+            .env("RUST_LOG", verbosity)
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .kill_on_drop(true);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{
-        ConditionStatus, DeploymentStatus, Time,
+        Condition, ConditionStatus, DeploymentStatus, Time,
         condition::{find, types},
         deployment::{CancelReason, Phase, Purpose, Retry, Run, RunDeletionPolicy, Trigger, Update},
     },
@@ -140,6 +140,17 @@ const CREATE_PENDING: &str = "the answer to the creation of the run was lost; \
 fn pending(next: &mut DeploymentStatus, standing: Standing) -> Standing {
     if next.run.as_ref().is_none_or(|run| run.result.is_some()) {
         next.phase = Some(Phase::Pending);
+        // A retry leaves what was said before, but that was of the request before, or of what is not in the way any
+        // more. Of a create that is open a person's word may be asked for.
+        let is_open = next.intent.is_some();
+        let is_stale = |it: &Condition| match it.status {
+            ConditionStatus::True => it.type_ == types::READY,
+            ConditionStatus::False => it.type_ == types::READY && !is_open,
+            ConditionStatus::Unknown => false,
+        };
+        if matches!(standing, Standing::Retrying(_)) {
+            next.conditions.retain(|it| !is_stale(it));
+        }
     }
     standing
 }

@@ -40,7 +40,7 @@ pub(crate) async fn dispatch(
     let number = recorded.number;
     let hit = shared.faults.hit(&recorded);
 
-    let apply = || apply(&shared, route, parameters, &parts, body);
+    let apply = || apply(&shared, route, parameters.clone(), &parts, body.clone());
     let reply = match hit {
         None => Reply::Answer(apply()),
         Some(hit) => match hit.action.clone() {
@@ -87,6 +87,11 @@ pub(crate) async fn dispatch(
                 apply();
                 hit.count();
                 Reply::Answer(garbage())
+            }
+            Action::Duplicate => {
+                apply();
+                hit.count();
+                Reply::Answer(apply())
             }
             Action::HoldBefore => {
                 hit.count();

@@ -51,6 +51,7 @@ pub(crate) enum Action {
     DropAfter,
     TruncateBody,
     Garbage,
+    Duplicate,
     HoldBefore,
     HoldAnswer,
 }
@@ -214,6 +215,12 @@ impl Fault {
     /// Applies the request and answers 200 with a body that is no JSON.
     pub fn garbage(self) -> Self {
         self.action(Action::Garbage)
+    }
+
+    /// Applies the request twice and answers what came of the second time, as a proxy does that heard nothing the first
+    /// time and sent it again. It is recorded once.
+    pub fn duplicate(self) -> Self {
+        self.action(Action::Duplicate)
     }
 
     /// Waits before applying the request until [`FaultHandle::release`]. It is applied even if the client has gone.

@@ -79,7 +79,7 @@ pub async fn create(
     if started.elapsed() > context.timings.send_window {
         warn!(elapsed = ?started.elapsed(), "the journal took too long; the create is not sent");
         context.memory.not_created(&intent.nonce);
-        return Ok((withdrawn(context, &journaled, &intent).await?, Outcome::Withdrawn));
+        return Ok((withdrawn(context, &journaled, &intent).await?, Outcome::Failed(super::not_sent_in_time())));
     }
     match connection.client.create_deployment(permit, &stack, &body).await {
         Ok(created) => {

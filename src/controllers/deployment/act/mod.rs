@@ -21,6 +21,7 @@ use super::{
     outcome::Outcome,
     outputs::Report,
     plan::{Conclusion, FailedCancel, Inputs, Plan, due_in},
+    reason::Reason,
     request,
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
     },
     controllers::{
         Context, Error,
+        conditions::{Standing, Words},
         connections::Connection,
         links::Resource,
         requeue::{Consequence, Retry, consequence},
@@ -118,6 +120,13 @@ pub async fn act(
 /// A token that is not accepted is the Organization's business.
 fn report_rejection(this: &Resource, context: &Context) {
     context.wakers.links.organizations_of(this).for_each(|organization| context.wakers.wake(&organization));
+}
+
+/// What follows when a create was not sent for a reason of our own: it is planned anew, soon.
+fn not_sent_in_time() -> Consequence {
+    let why = "the create was not sent in time and is planned anew";
+    let standing = Standing::Retrying(Words::new(Reason::Settling, why));
+    Consequence { class: Class::NotSent, standing, retry: Retry::Backoff, detail: why.to_owned() }
 }
 
 async fn release(deployment: Deployment, context: &Context) -> Result<(Deployment, Outcome), Error> {

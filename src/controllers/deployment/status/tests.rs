@@ -547,3 +547,24 @@ fn the_timeline_of_two_requests() {
     tell(status(&known, 2, &ended_as(Phase::Succeeded, Some(Stage::Succeeded))));
     assert_eq!(timeline, ["! Stalled", "Triggered", "! Failed", "Triggered", "Succeeded"]);
 }
+
+/// What failed for a moment says nothing of what ran before: nobody who waits for `Ready` is let through.
+#[rstest]
+#[case(Outcome::AwaitingBudget)]
+#[case(Outcome::Failed(Consequence {
+    class: crate::pulumi::Class::Throttled,
+    standing: Standing::Retrying(Words::new(Reason::Settling, "it is tried again")),
+    retry: crate::controllers::requeue::Retry::Backoff,
+    detail: String::new(),
+}))]
+fn ready_does_not_outlive_its_request(#[case] outcome: Outcome) {
+    for (result, stage) in [(Phase::Succeeded, Stage::Succeeded), (Phase::Failed, Stage::Failed)] {
+        let ended = status(&with_run(None), &inputs(1), &ended_as(result, Some(stage)), at(1));
+        let ready = |status: &DeploymentStatus| find(&status.conditions, types::READY).unwrap().status;
+        assert_ne!(ready(&ended), ConditionStatus::Unknown);
+        let waiting = status(&ended, &inputs(2), &outcome, at(2));
+        assert_eq!((waiting.phase, ready(&waiting)), (Some(Phase::Pending), ConditionStatus::Unknown));
+        assert!(find(&waiting.conditions, types::RECONCILING).is_some());
+        assert_eq!(status(&waiting, &inputs(2), &outcome, at(3)), waiting, "once");
+    }
+}

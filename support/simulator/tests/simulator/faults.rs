@@ -110,6 +110,22 @@ async fn garbage_is_answered() {
 }
 
 #[tokio::test]
+async fn a_request_is_delivered_twice() {
+    let bench = bench().await;
+    bench.simulator.hold(STACK).unwrap();
+    let fault = bench.simulator.inject(Fault::on("CreateDeployment").duplicate());
+    let reply = create(&bench).await.unwrap().expect(202);
+    assert_eq!((created(&bench), fault.hits(), bench.simulator.requests().len()), (2, 1, 1));
+    assert_eq!(reply["version"], 2, "the answer is that of the second time");
+
+    // What was done the first time can't be done again.
+    bench.simulator.inject(Fault::on("CancelDeployment").duplicate());
+    let path = stack_path(&format!("/deployments/{}/cancel", reply["id"].as_str().unwrap()));
+    bench.api.post(&path, json!(null)).await.expect(404);
+    assert!(bench.simulator.deployment(STACK, 2).unwrap().removed);
+}
+
+#[tokio::test]
 async fn answers_are_delayed() {
     let bench = bench().await;
     let delay = Duration::from_millis(150);

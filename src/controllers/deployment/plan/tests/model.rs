@@ -35,6 +35,8 @@
 //! What is checked in every state is in [`World::check`] and in the steps that must not be taken; and from every
 //! state a good end can be reached, so with fair scheduling one is.
 
+mod drawing;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
@@ -177,6 +179,8 @@ struct Work {
     task: Task,
     fresh: bool,
     content: Content,
+    /// What it comes of.
+    plan: &'static str,
 }
 
 /// The settings, as they were read: they may be others by now.
@@ -537,10 +541,11 @@ impl World {
             let inputs = Inputs { asked, ..inputs.clone() };
             for road in self.roads(&inputs, content) {
                 let plan = plan(&Inputs { road, ..inputs.clone() }, &self.status);
+                let name = drawing::name(&plan);
                 let mut next = next.clone();
                 let task = next.begin(plan);
                 // Without anything to do or to write, nothing is left of it.
-                next.work = Some(Work { task, fresh: true, content }).filter(|work| match &work.task {
+                next.work = Some(Work { task, fresh: true, content, plan: name }).filter(|work| match &work.task {
                     Task::Finish(outcome) => self.status_after(outcome, content) != *self.status,
                     _ => true,
                 });
@@ -628,7 +633,7 @@ impl World {
     }
 
     fn process_steps(&self, rules: Rules, process: Process, work: &Work) -> Steps {
-        let by = By { world: self, process, fresh: work.fresh, content: work.content };
+        let by = By { world: self, process, fresh: work.fresh, content: work.content, plan: work.plan };
         match &work.task {
             Task::Journal(used) => by.journals(*used),
             Task::Post(nonce) => by.posts(*nonce),
@@ -767,12 +772,13 @@ struct By<'a> {
     process: Process,
     fresh: bool,
     content: Content,
+    plan: &'static str,
 }
 
 impl By<'_> {
     /// The world after a step, with this process at `task`, or with nothing left to do.
     fn then(&self, mut world: World, task: Option<Task>, fresh: bool) -> World {
-        let work = task.map(|task| Work { task, fresh, content: self.content });
+        let work = task.map(|task| Work { task, fresh, content: self.content, plan: self.plan });
         match self.process {
             Process::Current => world.work = work,
             Process::Replaced => world.leftover = work,
@@ -791,7 +797,9 @@ impl By<'_> {
     }
 
     fn write(&self, world: &World, change: impl FnOnce(&mut World)) -> World {
-        world.written(Some(self.process), change)
+        let next = world.written(Some(self.process), change);
+        drawing::note(world, self.plan, &next);
+        next
     }
 
     fn journals(&self, used: u8) -> Steps {
@@ -831,7 +839,7 @@ impl By<'_> {
             let mut world = journal(&world);
             world.remember(self.process, |memory| _ = memory.never_sent.insert(nonce));
             steps.push(("journaled, and the answer is lost", self.then(world.clone(), None, false)));
-            let late = Task::withdraw(nonce, Outcome::Waiting(words()));
+            let late = Task::withdraw(nonce, trouble());
             steps.push(("journaled too late", self.then(world, Some(late), true)));
         }
         steps
