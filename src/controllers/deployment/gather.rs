@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
 
 use super::{
+    approval::Word,
     mirror::View,
     outputs::{self, Declared},
     plan::{Inputs, Reach, Recovery, Road, Sighting, could_start},
@@ -17,9 +18,10 @@ use super::{
 use crate::{
     api::{
         Deployment, DeploymentStatus, Duration, Organization, StackDeploymentSettings, Time,
+        approval::ApprovalMode,
         condition::{find, types},
         deployment::{Run, Target},
-        names::{REQUESTED_AT, RESOLVE_CREATE},
+        names::{APPROVE, APPROVED_BY, REJECT, REQUESTED_AT, RESOLVE_CREATE},
         reference::StackRef,
         settings::SourceKind,
     },
@@ -70,6 +72,9 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         timeout: spec.timeout.as_ref().map(Duration::value),
         queue_timeout: spec.queue_timeout.as_ref().map(Duration::value),
         retry: spec.retry.clone(),
+        approval: spec.approval.as_ref().map_or(ApprovalMode::Automatic, |approval| approval.mode),
+        word: word(deployment),
+        resource: format!("--namespace={} pulumideployment/{}", this.namespace, this.name),
         now,
         service_now: now,
         random: rand::random(),
@@ -118,10 +123,19 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         }
     }
     if could_start(&inputs, status) {
-        inputs.road =
-            road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
+        let look = road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means);
+        inputs.road = Box::pin(look).await?;
     }
     Ok((inputs, means))
+}
+
+/// What a person has written about approval.
+fn word(deployment: &Deployment) -> Word {
+    let written = |name: &str| {
+        let text = deployment.annotations().get(name).map(|text| text.trim());
+        text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+    };
+    Word { approve: written(APPROVE), reject: written(REJECT), by: written(APPROVED_BY) }
 }
 
 /// Where outputs are to be written. Whether they are still there is looked up where nothing else is left to do.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{mirror::View, outputs::Report, plan::Adoption};
+use super::{approval::Unsaid, mirror::View, outputs::Report, plan::Adoption};
 use crate::{
+    api::approval::{Moved, PendingApproval, Rejection},
     api::deployment::{DriftFinding, Failure, Phase, Refusal, Retry},
     controllers::{
         conditions::Words,
@@ -32,6 +33,14 @@ pub enum Outcome {
     AwaitingBudget,
     /// It waits until it is time for the next attempt.
     AwaitingRetry(Duration),
+    /// It is known what is to be approved.
+    Offered(Box<PendingApproval>),
+    /// What was offered for approval is worth nothing any more.
+    Outdated(Moved),
+    /// It waits for a person's word.
+    AwaitingApproval(Unsaid),
+    /// A person has rejected what was offered.
+    Rejected(Rejection),
     /// The run was created, or found again, and recorded.
     Created,
     /// A create may still be on its way.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    approval::{self, Approved, Asked, Step, Unsaid, Word},
     drift,
     mirror::View,
     outputs::{self, Declared},
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     api::{
         DeploymentStatus, Time,
+        approval::{ApprovalMode, Moved},
         deployment::{
             CancelReason, HandledRequest, Intent, Operation, Phase, Purpose, Retry, RetryPolicy, Run,
             RunDeletionPolicy, Supersede, Target,
@@ -47,6 +49,12 @@ pub struct Inputs {
     pub queue_timeout: Option<Duration>,
     /// Whether and when a run that failed is tried again.
     pub retry: Option<RetryPolicy>,
+    /// Whether a person must approve what runs.
+    pub approval: ApprovalMode,
+    /// What a person has written about that.
+    pub word: Word,
+    /// What kubectl calls the resource.
+    pub resource: String,
     /// The operator's clock.
     pub now: Time,
     /// The service's clock, which its times are compared with; the operator's as long as it is not known.
@@ -133,6 +141,10 @@ pub struct Start {
     pub body: Node,
     /// Digest of all that goes into the request; what was refused once is not sent again.
     pub digest: String,
+    /// What is asked for, which the run may only be the preview of.
+    pub asked: Asked,
+    /// Who approved it, where somebody had to.
+    pub approved: Option<Approved>,
 }
 
 /// The latest look at the run.
@@ -167,6 +179,14 @@ pub enum Plan {
     AwaitRetry(Duration),
     /// Create the run: journal, POST, record.
     Create(Box<Start>),
+    /// Say what is to be approved.
+    Offer(Box<Start>),
+    /// What was offered for approval is worth nothing any more.
+    Outdate(Moved),
+    /// Wait for a person's word.
+    AwaitApproval(Unsaid),
+    /// A person has rejected what was offered.
+    Reject(Option<String>),
     /// A create may still be on its way: wait.
     AwaitOutcome(Duration),
     /// Look for the run of a lost create.
@@ -235,7 +255,8 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
     match active {
         Some(run) => active_run(inputs, run, is_new),
-        None if is_new => start(inputs, status),
+        None if let Some(words) = rejection(inputs, status) => Plan::Refuse(words),
+        None if is_new || approval::awaits(&inputs.request, status) => start(inputs, status),
         None => match owed(inputs, status) {
             None => handled(inputs, status),
             Some(retry) => again(inputs, status, retry),
@@ -246,7 +267,20 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
 /// The attempt that is still to come of the request that was handled, as far as policy lets it.
 fn owed<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Retry> {
     let limit = inputs.retry.as_ref().map_or(0, |policy| policy.limit);
-    status.retry.as_ref().filter(|retry| retry.attempt.saturating_sub(1) <= limit)
+    let may_follow = status.run.as_ref().is_none_or(|run| is_tried_again(inputs, run));
+    status.retry.as_ref().filter(|retry| may_follow && retry.attempt.saturating_sub(1) <= limit)
+}
+
+/// An approval is good for one run: what another one would do is not what was approved.
+fn is_tried_again(inputs: &Inputs, run: &Run) -> bool {
+    let needs_approval = inputs.approval == ApprovalMode::Required && run.purpose == Purpose::Main;
+    !needs_approval && run.approval.is_none()
+}
+
+/// What is said of a request that somebody has rejected.
+fn rejection(inputs: &Inputs, status: &DeploymentStatus) -> Option<Words> {
+    let pending = approval::rejected(&inputs.request, status)?;
+    pending.rejected.as_ref().map(|rejected| approval::rejection(pending, rejected))
 }
 
 /// Whether a run could start now, if nothing held it back.
@@ -254,7 +288,10 @@ fn owed<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Retry> 
 pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
     let is_new = status.request.as_ref().is_none_or(|handled| handled.digest != inputs.request);
     let nothing_is_open = status.intent.is_none() && status.run.as_ref().is_none_or(|run| run.result.is_some());
-    let is_due = is_new || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
+    let is_due = is_new
+        || approval::awaits(&inputs.request, status)
+        || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
+    let is_due = is_due && approval::rejected(&inputs.request, status).is_none();
     nothing_is_open && is_due && inputs.deletion.is_none() && !inputs.suspend && !inputs.suspended
 }
 
@@ -263,9 +300,10 @@ pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
 pub fn identity(request: &str, purpose: Purpose, status: &DeploymentStatus) -> (HandledRequest, u32) {
     match &status.request {
         Some(handled) if handled.digest == request => {
-            let is_another_attempt = status.run.as_ref().is_none_or(|run| run.purpose == purpose);
-            let retry = status.retry.as_ref().filter(|_| is_another_attempt);
-            (handled.clone(), retry.map_or(1, |retry| retry.attempt))
+            // One that failed is tried again, and a preview that is worth nothing any more is made anew.
+            let before =
+                status.run.as_ref().filter(|run| run.purpose == purpose && run.request.number == handled.number);
+            (handled.clone(), before.map_or(1, |run| run.attempt.saturating_add(1)))
         }
         handled => {
             let number = handled.as_ref().map_or(1, |handled| handled.number + 1);
@@ -433,12 +471,22 @@ fn start(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
         Road::Refused(words) => Plan::Refuse(words.clone()),
         Road::Settling(remaining) => Plan::Settle(*remaining),
         Road::AwaitingBudget => Plan::AwaitBudget,
-        Road::Open(start) => match &status.refusal {
-            Some(refusal) if refusal.digest == start.digest => {
-                Plan::Refuse(Words::new(Reason::CreateRefused, refusal.message.clone()))
-            }
-            _ => Plan::Create(start.clone()),
+        Road::Open(start) => match approval::step(inputs, status, &start.asked) {
+            Step::Run(_) | Step::Approved(..) => create(status, start),
+            Step::Offer(_) => Plan::Offer(start.clone()),
+            Step::Outdated(moved) => Plan::Outdate(moved),
+            Step::Wait(unsaid) => Plan::AwaitApproval(unsaid),
+            Step::Reject(by) => Plan::Reject(by),
         },
+    }
+}
+
+fn create(status: &DeploymentStatus, start: &Start) -> Plan {
+    match &status.refusal {
+        Some(refusal) if refusal.digest == start.digest => {
+            Plan::Refuse(Words::new(Reason::CreateRefused, refusal.message.clone()))
+        }
+        _ => Plan::Create(Box::new(start.clone())),
     }
 }
 
@@ -470,7 +518,7 @@ fn conclusion(inputs: &Inputs, run: &Run) -> Option<Plan> {
 fn retry(inputs: &Inputs, run: &Run) -> Option<Retry> {
     let RetryPolicy { limit, backoff } = inputs.retry.as_ref()?;
     // Of a request that was taken over it is not known whether it is still what is asked for.
-    if !digest::is_current(&run.request.digest) || run.cancel_taken_back {
+    if !digest::is_current(&run.request.digest) || run.cancel_taken_back || !is_tried_again(inputs, run) {
         return None;
     }
     let random = f64::from(inputs.random) / f64::from(u32::MAX);

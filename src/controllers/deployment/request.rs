@@ -63,6 +63,7 @@ mod tests {
     #[case("/spec/timeout", json!("1h"))]
     #[case("/spec/queueTimeout", json!("1h"))]
     #[case("/spec/retry", json!({"limit": 3}))]
+    #[case("/spec/approval", json!({"mode": "Required"}))]
     #[case("/spec/historyLimit", json!(3))]
     #[case("/spec/failureLogLines", json!(0))]
     #[case("/spec/inheritSettings", json!(true))]
@@ -70,6 +71,7 @@ mod tests {
     #[case("/metadata/generation", json!(7))]
     #[case("/metadata/labels", json!({"a": "b"}))]
     #[case("/metadata/annotations", json!({"deployments.pulumi.com/resolve-create": "retry"}))]
+    #[case("/metadata/annotations", json!({"deployments.pulumi.com/approve": "x", "deployments.pulumi.com/approved-by": "anna"}))]
     fn policy_is_no_part_of_a_request(#[case] pointer: &str, #[case] value: Value) {
         assert_eq!(digest(&deployment(|written| set(written, pointer, value))), digest(&deployment(|_| ())));
     }

@@ -1,6 +1,7 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
 use super::{
+    approval::{self, Unsaid},
     drift,
     mirror::{Stage, step_column},
     outcome::Outcome,
@@ -11,8 +12,9 @@ use super::{
 use crate::{
     api::{
         ConditionStatus, DeploymentStatus, Time,
+        approval::Moved,
         condition::{find, types},
-        deployment::{CancelReason, Phase, Retry, Run, Update},
+        deployment::{CancelReason, Phase, Purpose, Retry, Run, Update},
     },
     controllers::{
         conditions::{AWAITING_BUDGET, OUTPUTS_WRITTEN, Standing, Words, set_standing},
@@ -52,6 +54,9 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             next.intent = None;
             next.run = next.run.filter(|run| run.result.is_some());
             next.retry = None;
+            // What awaited approval there is nothing that anybody here has asked for.
+            next.approval = None;
+            next.run = next.run.filter(|run| !shows_what_would_be(run));
             next.phase = next.run.as_ref().and_then(|run| run.result);
             adopted()
         }
@@ -80,6 +85,28 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         }
         Outcome::Withdrawn => {
             pending(&mut next, on_its_way(Reason::Settling, "the run was not created; it is planned anew"))
+        }
+        Outcome::Offered(pending) => {
+            next.approval = Some((**pending).clone());
+            awaits_approval(&mut next, &Unsaid::Everything, &inputs.resource)
+        }
+        Outcome::AwaitingApproval(unsaid) => awaits_approval(&mut next, unsaid, &inputs.resource),
+        Outcome::Outdated(moved) => {
+            if let Some(pending) = &mut next.approval {
+                (pending.token, pending.outdated) = (None, Some(*moved));
+            }
+            pending(&mut next, outdated(*moved))
+        }
+        Outcome::Rejected(rejected) => {
+            let words = next.approval.as_mut().map(|pending| {
+                let words = approval::rejection(pending, rejected);
+                (pending.token, pending.rejected) = (None, Some(rejected.clone()));
+                words
+            });
+            match words {
+                Some(words) => pending(&mut next, Standing::Stalled(words)),
+                None => return next,
+            }
         }
         Outcome::Created => {
             next.phase = Some(Phase::Queued);
@@ -110,6 +137,9 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                     &mut next,
                     on_its_way(Reason::Settling, "the run of the request before has ended; this one is next"),
                 )
+            } else if next.run.as_ref().is_some_and(shows_what_would_be) {
+                let standing = on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS);
+                pending(&mut next, standing)
             } else if next.retry.is_some() {
                 awaits_retry(&mut next)
             } else {
@@ -131,6 +161,30 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
 const SETTLING: &str = "the request and all that it uses must stay the same for spec.settle before it runs";
 const CREATE_PENDING: &str = "the answer to the creation of the run was lost; \
     the stack's deployments are searched for it once it can't be on its way any more";
+
+const OFFER_FOLLOWS: &str = "the preview has succeeded; what it shows is read, and is to be approved";
+
+/// A preview that was made for approval has nothing of what was asked for done yet.
+fn shows_what_would_be(run: &Run) -> bool {
+    run.purpose == Purpose::Preview && run.result == Some(Phase::Succeeded)
+}
+
+fn awaits_approval(next: &mut DeploymentStatus, unsaid: &Unsaid, resource: &str) -> Standing {
+    let Some(offered) = &next.approval else { return on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS) };
+    let standing = match offered.outdated {
+        Some(moved) => outdated(moved),
+        None => approval::standing(offered, unsaid, resource),
+    };
+    pending(next, standing)
+}
+
+fn outdated(moved: Moved) -> Standing {
+    let message = format!(
+        "what was to be approved is worth nothing any more: {}; it is put together anew",
+        approval::cause(moved)
+    );
+    on_its_way(Reason::AwaitingApproval, &message)
+}
 
 /// A new request waits. A run that is under way keeps its phase: what waits then is not the run.
 fn pending(next: &mut DeploymentStatus, standing: Standing) -> Standing {
@@ -260,6 +314,12 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let id = |status: &DeploymentStatus| status.run.as_ref().map(|run| run.id.clone());
     let result = |status: &DeploymentStatus| status.run.as_ref().and_then(|run| run.result);
     if let Some(run) = new.run.as_ref().filter(|run| Some(&run.id) != id(old).as_ref()) {
+        happenings.extend(run.approval.as_ref().map(|given| Happening {
+            warning: !given.verified,
+            reason: "Approved",
+            action: "Create",
+            note: format!("{} was {}", name(run), approval::approval(given)),
+        }));
         happenings.push(Happening {
             warning: false,
             reason: "Triggered",
@@ -278,9 +338,8 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
             note: drift::message(finding, run),
         });
     }
-    if let Some(happening) = outputs_event(old, new) {
-        happenings.push(happening);
-    }
+    happenings.extend(outputs_event(old, new));
+    happenings.extend(approval_event(old, new));
     match end {
         Some(Phase::Succeeded) => {
             happenings.push(Happening { warning: false, reason: "Succeeded", action: "Follow", note });
@@ -296,6 +355,8 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
         Some(Phase::Pending | Phase::Queued | Phase::Running) | None => {
             let stalled = find(&new.conditions, types::STALLED).filter(|stalled| {
                 find(&old.conditions, types::STALLED).map(|before| &before.reason) != Some(&stalled.reason)
+                    // That has an event of its own.
+                    && stalled.reason != format!("{:?}", Reason::Rejected)
             });
             if let Some(stalled) = stalled {
                 happenings.push(Happening {
@@ -308,6 +369,19 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
         }
     }
     happenings
+}
+
+/// Something new is to be approved, or was rejected.
+fn approval_event(old: &DeploymentStatus, new: &DeploymentStatus) -> Option<Happening> {
+    let (before, after) = (old.approval.as_ref(), new.approval.as_ref()?);
+    let is_offered = after.token.is_some() && before.is_none_or(|before| before.token != after.token);
+    if is_offered {
+        let note = approval::standing(after, &Unsaid::Everything, "pulumideployment/<name>").words().message.clone();
+        return Some(Happening { warning: false, reason: "AwaitingApproval", action: "Offer", note });
+    }
+    let rejected = after.rejected.as_ref().filter(|_| before.is_none_or(|before| before.rejected.is_none()))?;
+    let note = approval::rejection(after, rejected).message;
+    Some(Happening { warning: true, reason: "Rejected", action: "Reject", note })
 }
 
 /// Outputs were written anew, or something else than before is wrong with them.

@@ -10,6 +10,7 @@ use kube::{
 use pulumi_deployments_operator::api::{
     Condition, ConditionStatus, Deployment, DeploymentStatus, Organization, OrganizationStatus,
     StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
+    approval::{Basis, GivenApproval, Moved, PendingApproval, PreviewRun, Rejection},
     deployment::{
         Cancel, CancelReason, DriftFinding, DriftRemediation, Failure, HandledRequest, HistoryEntry, Intent, Job,
         Operation, Phase, Purpose, Refusal, Retry, Run, Step, Target, Update, WrittenOutputs,
@@ -124,6 +125,13 @@ fn deployment() -> DeploymentStatus {
         project: text("web"),
         stack: text("prod"),
     };
+    let basis = Basis { settings: Some(text("v1:digest")), overrides: text("v1:digest"), stack_version: Some(LARGE) };
+    let given = GivenApproval {
+        approved_by: text("anna@example.com"),
+        verified: true,
+        token: text("0123456789abcdef"),
+        commit: Some(text("c0ffee")),
+    };
     DeploymentStatus {
         observed_generation: Some(3),
         last_handled_reconcile_at: Some(text("now")),
@@ -144,6 +152,8 @@ fn deployment() -> DeploymentStatus {
             version_floor: Some(0),
             server_date: Some(TIME),
             secrets: Some(text("digest")),
+            basis: Some(basis.clone()),
+            approval: Some(given.clone()),
         }),
         refusal: Some(Refusal { digest: text("digest"), message: text("409 Conflict: stack is paused") }),
         run: Some(Run {
@@ -152,7 +162,7 @@ fn deployment() -> DeploymentStatus {
             attempt: u32::MAX,
             nonce: text("0123456789ABCDEF"),
             operation: Operation::Update,
-            target,
+            target: target.clone(),
             secrets: Some(text("digest")),
             id: text("id"),
             version: LARGE,
@@ -178,10 +188,27 @@ fn deployment() -> DeploymentStatus {
             }],
             cancel: Some(Cancel { reason: CancelReason::Superseded, requested_at: TIME }),
             cancel_taken_back: true,
+            basis: Some(basis.clone()),
+            approval: Some(given.clone()),
             result: Some(Phase::Canceled),
             failure: Some(Failure { step: Some(text("pulumi update")), log: vec![text("error: no"), text("")] }),
         }),
         retry: Some(Retry { attempt: 2, at: TIME }),
+        approval: Some(PendingApproval {
+            token: Some(text("0123456789abcdef")),
+            request: HandledRequest { number: LARGE, digest: text("v1:digest") },
+            purpose: Purpose::Main,
+            operation: Operation::Update,
+            target: target.clone(),
+            preview: Some(PreviewRun { id: text("id"), version: LARGE, url: Some(text("https://app.pulumi.com")) }),
+            commit: Some(text("c0ffee")),
+            resource_changes: BTreeMap::from([(text("replace"), 1)]),
+            basis,
+            policed: true,
+            outdated: Some(Moved::StackUpdate),
+            replaces: Some(Moved::Settings),
+            rejected: Some(Rejection { rejected_by: Some(text("anna@example.com")), at: TIME }),
+        }),
         drift: Some(DriftFinding {
             detected: true,
             run: text("51035bee"),
@@ -213,6 +240,7 @@ fn deployment() -> DeploymentStatus {
             queued_at: Some(TIME),
             finished_at: Some(TIME),
             failed_step: Some(text("pulumi update")),
+            approval: Some(given),
         }],
     }
 }

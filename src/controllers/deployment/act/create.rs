@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::{
     Outcome,
+    approval::{Papers, papers},
     journal::{journal, record, run_of, withdraw},
 };
 use crate::{
@@ -40,8 +41,12 @@ pub async fn create(
     context: &Context,
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
-    let Start { purpose, operation, target, mut body, digest } = start;
     let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+    let Papers { basis, approval } = match Box::pin(papers(&start, &deployment, connection, permit, context)).await {
+        Ok(papers) => papers,
+        Err(outcome) => return Ok((deployment, *outcome)),
+    };
+    let Start { purpose, operation, target, mut body, digest, asked: _, approved: _ } = start;
     let stack = connection.stack(&target.project, &target.stack);
     let stack_key = format!("{} {target}", target.backend_url);
     let (request, attempt) =
@@ -59,6 +64,8 @@ pub async fn create(
         version_floor: context.memory.latest_version(&stack_key),
         server_date: connection.client.server_date().map(Time::from),
         secrets,
+        basis,
+        approval,
     };
     mark(&mut body, &intent.nonce);
 

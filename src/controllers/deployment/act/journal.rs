@@ -15,7 +15,7 @@ use crate::{
         deployment::{Cancel, HandledRequest, HistoryEntry, Intent, Run},
         names::RESOLVE_CREATE,
     },
-    controllers::{Context, Error, write},
+    controllers::{Context, Error, deployment::approval::after_record, write},
 };
 
 /// Writes the intent to create a run, before it is created.
@@ -68,13 +68,16 @@ fn record_patch(live: &Deployment, status: &DeploymentStatus, run: &Run, history
     history.splice(..0, status.run.as_ref().and_then(history_entry));
     history.truncate(usize::try_from(history_limit).unwrap_or(usize::MAX));
     let mut operations = guards(live, &run.nonce);
+    let pending = after_record(status.approval.clone(), run);
+    let is_spent = status.approval.is_some() && pending.is_none();
+    operations.extend(pending.map(|pending| json!({"op": "add", "path": "/status/approval", "value": pending})));
     operations.extend([
         json!({"op": "add", "path": "/status/run", "value": run}),
         json!({"op": "add", "path": "/status/request", "value": run.request}),
         json!({"op": "add", "path": "/status/history", "value": history}),
         json!({"op": "remove", "path": "/status/intent"}),
     ]);
-    let spent = [("refusal", status.refusal.is_some()), ("retry", status.retry.is_some())];
+    let spent = [("refusal", status.refusal.is_some()), ("retry", status.retry.is_some()), ("approval", is_spent)];
     let spent = spent.iter().filter(|(_, is_there)| *is_there);
     operations.extend(spent.map(|(field, _)| json!({"op": "remove", "path": format!("/status/{field}")})));
     operations
@@ -131,6 +134,8 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         version_floor: _,
         server_date: _,
         secrets,
+        basis,
+        approval,
     } = intent;
     Run {
         request: HandledRequest { number: *number, digest: digest.clone() },
@@ -151,6 +156,8 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         updates: vec![],
         cancel: None,
         cancel_taken_back: false,
+        basis: basis.clone(),
+        approval: approval.clone(),
         result: None,
         failure: None,
     }
@@ -170,5 +177,6 @@ fn history_entry(run: &Run) -> Option<HistoryEntry> {
         queued_at: run.queued_at,
         finished_at: run.finished_at,
         failed_step: run.failure.as_ref().and_then(|failure| failure.step.clone()),
+        approval: run.approval.clone(),
     })
 }

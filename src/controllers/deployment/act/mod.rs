@@ -1,5 +1,6 @@
 //! IO, writes: a plan for a Deployment → what came of it.
 
+mod approval;
 mod create;
 mod drift_run;
 mod failure_log;
@@ -12,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::{info, warn};
 
+pub use self::approval::LOOK;
 use self::{drift_run::Reading, recover::Search};
 use super::{
     gather::{Means, resource},
@@ -24,6 +26,7 @@ use super::{
 use crate::{
     api::{
         Deployment, Time,
+        approval::Rejection,
         deployment::{Cancel, CancelReason, Failure, Intent, Phase, Run},
     },
     controllers::{
@@ -56,6 +59,9 @@ pub async fn act(
         (Plan::Settle(remaining), _) => (deployment, Outcome::Settling(remaining)),
         (Plan::AwaitBudget, _) => (deployment, Outcome::AwaitingBudget),
         (Plan::AwaitRetry(remaining), _) => (deployment, Outcome::AwaitingRetry(remaining)),
+        (Plan::Outdate(moved), _) => (deployment, Outcome::Outdated(moved)),
+        (Plan::AwaitApproval(unsaid), _) => (deployment, Outcome::AwaitingApproval(unsaid)),
+        (Plan::Reject(rejected_by), _) => (deployment, Outcome::Rejected(Rejection { rejected_by, at: now })),
         (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::CreatePending(remaining)),
         (Plan::Withdraw, _) => withdraw(deployment, context).await?,
         (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
@@ -72,10 +78,17 @@ pub async fn act(
         (Plan::Release, _) => release(deployment, context).await?,
         (Plan::Create(start), Some(connection)) => match permit {
             Some(mut permit) => {
-                create::create(*start, inputs, deployment, &connection, &mut permit, context, now).await?
+                // On the heap, as below: in one frame with all the others it would be too much for a thread's stack.
+                let create = create::create(*start, inputs, deployment, &connection, &mut permit, context, now);
+                Box::pin(create).await?
             }
             None => (deployment, Outcome::AwaitingBudget),
         },
+        (Plan::Offer(start), Some(connection)) => {
+            let offer = approval::offer_for_approval(*start, inputs, &deployment, &connection, permit, context);
+            let outcome = Box::pin(offer).await;
+            (deployment, outcome)
+        }
         (Plan::Recover(intent), Some(connection)) => recover(&intent, &this, deployment, &connection, context).await?,
         (Plan::AdoptNamed(intent, id), Some(connection)) => {
             adopt_named(&intent, &id, &this, deployment, &connection, context).await?
@@ -89,7 +102,12 @@ pub async fn act(
         // Plans that call the service come out of reads that had the means to.
         (Plan::Hold, _)
         | (
-            Plan::Create(_) | Plan::Recover(_) | Plan::AdoptNamed(..) | Plan::Cancel { .. } | Plan::WriteOutputs(_),
+            Plan::Create(_)
+            | Plan::Offer(_)
+            | Plan::Recover(_)
+            | Plan::AdoptNamed(..)
+            | Plan::Cancel { .. }
+            | Plan::WriteOutputs(_),
             None,
         ) => (deployment, Outcome::Held),
     };
@@ -330,7 +348,11 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
         Outcome::Settling(remaining) | Outcome::CreatePending(remaining) | Outcome::AwaitingRetry(remaining) => {
             Action::requeue(*remaining + Duration::from_millis(1))
         }
+        Outcome::Offered(pending) if pending.outdated.is_some() => Action::requeue(AT_ONCE),
         Outcome::Held
+        | Outcome::Offered(_)
+        | Outcome::AwaitingApproval(_)
+        | Outcome::Rejected(_)
         | Outcome::Waiting(_)
         | Outcome::Refused(_)
         | Outcome::AwaitingBudget
@@ -341,6 +363,7 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
         | Outcome::Withdrawn
         | Outcome::Adopted(_)
         | Outcome::CancelSent
+        | Outcome::Outdated(_)
         | Outcome::Concluded { .. } => {
             context.memory.succeeded(&uid);
             Action::requeue(AT_ONCE)

@@ -8,8 +8,9 @@ use super::{Means, cached_settings};
 use crate::{
     api::{
         Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        approval::Basis,
         condition::{find, is_ready, types},
-        deployment::{Purpose, Target},
+        deployment::{Operation, Purpose, Target},
         reference::StackRef,
         settings::SourceKind,
     },
@@ -19,6 +20,8 @@ use crate::{
         conditions::Words,
         context::Way,
         deployment::{
+            act::LOOK,
+            approval::{self, Approved, Asked, Step},
             desired,
             plan::{Inputs, Road, Start},
             reason::Reason,
@@ -88,7 +91,10 @@ pub async fn look(
         );
         return Ok(Road::Refused(Words::new(Reason::TargetChanged, message)));
     }
-    if let Some(remaining) = settling(deployment, context, this, inputs) {
+    // What is offered for approval says itself what must be the same.
+    if !approval::is_offered(&inputs.request, status)
+        && let Some(remaining) = settling(deployment, context, this, inputs)
+    {
         return Ok(Road::Settling(remaining));
     }
     let settings_digest = match gate(deployment, context, this).await? {
@@ -100,13 +106,37 @@ pub async fn look(
     if let Some(missing) = found.missing {
         return Ok(Road::Waiting(Words::new(Reason::SourceMissing, missing)));
     }
-    match connection.governor.try_acquire(CallClass::Create, &this.namespace, &context.wakers.waiter(this), 1) {
-        Admission::Ticket => return Ok(Road::AwaitingBudget),
-        Admission::Granted(permit) => means.permit = Some(permit),
+    let operation = deployment.spec.operation;
+    let mut body = desired::body(&deployment.spec, operation, &found.values, role.as_deref());
+    let overrides = context.key.digest(&json!({"target": target, "body": without_secrets(&body)}));
+    let basis = Basis { settings: settings_digest.clone(), overrides, stack_version: None };
+    let asked = Asked { purpose: Purpose::Main, operation, basis };
+    let step = approval::step(inputs, status, &asked);
+    let purpose = match &step {
+        Step::Offer(Some(_)) => Purpose::Preview,
+        step => step.purpose().unwrap_or(asked.purpose),
+    };
+    let operation = if purpose == Purpose::Preview { Operation::Preview } else { operation };
+    let mut approved = None;
+    if purpose == Purpose::Preview {
+        body = desired::body(&deployment.spec, operation, &found.values, role.as_deref());
+    } else if let Step::Approved(pending, by) = &step {
+        approved = Some(Approved::of(pending, by.clone()));
+        desired::pin(&mut body, pending.commit.as_deref());
+    }
+    let call = match &step {
+        Step::Run(Purpose::Preview) | Step::Approved(..) => Some((CallClass::Create, 2)),
+        Step::Run(_) => Some((CallClass::Create, 1)),
+        Step::Offer(Some(_)) => Some((CallClass::Observe, LOOK)),
+        Step::Offer(None) | Step::Outdated(_) | Step::Wait(_) | Step::Reject(_) => None,
+    };
+    if let Some((class, units)) = call {
+        match connection.governor.try_acquire(class, &this.namespace, &context.wakers.waiter(this), units) {
+            Admission::Ticket => return Ok(Road::AwaitingBudget),
+            Admission::Granted(permit) => means.permit = Some(permit),
+        }
     }
     means.connection = Some(connection);
-    let (purpose, operation) = (Purpose::Main, deployment.spec.operation);
-    let body = desired::body(&deployment.spec, operation, &found.values, role.as_deref());
     let digest = context.key.digest(&json!({
         "request": inputs.request,
         "target": target,
@@ -114,7 +144,7 @@ pub async fn look(
         "settings": settings_digest,
         "requestedAt": inputs.requested_at,
     }));
-    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, digest })))
+    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, digest, asked, approved })))
 }
 
 fn stack(deployment: &Deployment, context: &Context) -> Option<StackRef> {

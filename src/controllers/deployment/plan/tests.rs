@@ -10,6 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::api::{
     Time,
+    approval::Basis,
     deployment::{Cancel, Job, OutputsSpec, Refusal, Step},
 };
 
@@ -80,6 +81,9 @@ pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
         timeout: None,
         queue_timeout: None,
         retry: None,
+        approval: ApprovalMode::Automatic,
+        word: Word::default(),
+        resource: "--namespace=team pulumideployment/web".into(),
         now: Time::from_seconds(0),
         service_now: Time::from_seconds(0),
         random: u32::MAX,
@@ -99,6 +103,12 @@ fn words() -> Words {
     Words { reason: "Why".into(), message: String::new() }
 }
 
+/// An update, of settings whose content nobody has changed.
+pub(in crate::controllers::deployment) fn asked() -> Asked {
+    let basis = Basis { settings: Some("settings".into()), overrides: "overrides".into(), stack_version: None };
+    Asked { purpose: Purpose::Main, operation: Operation::Update, basis }
+}
+
 pub(in crate::controllers::deployment) fn open_road(request: u8) -> Road {
     Road::Open(Box::new(Start {
         purpose: Purpose::Main,
@@ -106,7 +116,25 @@ pub(in crate::controllers::deployment) fn open_road(request: u8) -> Road {
         target: target(),
         body: Node::object(),
         digest: format!("start {request}"),
+        asked: asked(),
+        approved: None,
     }))
+}
+
+/// The open road, with what is next for the request at its end, as `gather` reads it.
+fn road_to_approval(inputs: &Inputs, status: &DeploymentStatus, request: u8, content: u8) -> Road {
+    let mut asked = asked();
+    asked.basis.settings = Some(format!("settings {content}"));
+    let step = approval::step(inputs, status, &asked);
+    let purpose = if matches!(step, approval::Step::Offer(Some(_))) { Some(Purpose::Preview) } else { step.purpose() };
+    let purpose = purpose.unwrap_or(asked.purpose);
+    let approved = match step {
+        approval::Step::Approved(pending, by) => Some(Approved::of(pending, by)),
+        _ => None,
+    };
+    let Road::Open(start) = open_road(request) else { return Road::NotRead };
+    let operation = if purpose == Purpose::Preview { Operation::Preview } else { asked.operation };
+    Road::Open(Box::new(Start { purpose, operation, asked, approved, ..*start }))
 }
 
 fn seen(stage: Stage) -> Sighting {
@@ -140,7 +168,12 @@ fn word(plan: &Plan) -> String {
         Plan::Settle(_) => "settle".into(),
         Plan::AwaitBudget => "await budget".into(),
         Plan::AwaitRetry(_) => "await retry".into(),
+        Plan::Create(start) if start.purpose != Purpose::Main => format!("create {:?}", start.purpose),
         Plan::Create(_) => "create".into(),
+        Plan::Offer(_) => "offer".into(),
+        Plan::Outdate(moved) => format!("outdate: {moved:?}"),
+        Plan::AwaitApproval(unsaid) => format!("await approval: {unsaid:?}"),
+        Plan::Reject(by) => format!("reject: {by:?}"),
         Plan::AwaitOutcome(_) => "await outcome".into(),
         Plan::Recover(_) => "recover".into(),
         Plan::AdoptNamed(_, id) => format!("adopt {id}"),

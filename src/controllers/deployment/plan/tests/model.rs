@@ -6,6 +6,8 @@
 //!  ────────            ───────────────────                       ──────────────        ───────────
 //!  asks for 2      ┌─► read, `plan` ◄─────────────────────────── status, version
 //!  instead of 1    │     │
+//!  approves        │     ├─ Offer, Outdate, Reject: `status` says so
+//!  rejects         │     │
 //!  writes a label  │     ├─ Create ──► journal ────(version)────► intent
 //!  deletes         │     │               │
 //!                  │     │               ├──► POST ─────────────────────────────────────► on its way ─► accepted
@@ -40,11 +42,22 @@ use std::{
 
 use rstest::rstest;
 
-use super::{super::super::outcome::Outcome, super::super::status::status, *};
+use super::{
+    super::super::{
+        approval::{Latest, Look, after_record, offer},
+        outcome::Outcome,
+        status::status,
+    },
+    *,
+};
 use crate::{
-    api::deployment::Cancel,
+    api::{
+        approval::{PendingApproval, Rejection},
+        deployment::Cancel,
+    },
     controllers::{
         conditions::Standing,
+        digest::InstallKey,
         requeue::{Consequence, Retry},
     },
     pulumi::Class,
@@ -94,6 +107,7 @@ impl Rules {
 struct Remote {
     nonce: u8,
     request: u8,
+    purpose: Purpose,
     attempt: u32,
     /// Nothing: it was taken out of the queue, and the service does not know it any more.
     stage: Option<Stage>,
@@ -114,7 +128,7 @@ struct Memory {
 #[derive(Clone, Debug, Hash)]
 enum Task {
     /// A run is to be created.
-    Journal,
+    Journal(Kept<Start>),
     /// The intent is journaled, the POST is next.
     Post(u8),
     /// The POST is out.
@@ -192,13 +206,32 @@ struct World {
     runs: Vec<Remote>,
     /// Creates on their way to the service.
     flying: BTreeSet<u8>,
-    /// The nonces that were drawn, and for which request and attempt.
-    drawn: Vec<(u8, u32)>,
+    /// The nonces that were drawn, and for which request, purpose and attempt.
+    drawn: Vec<(u8, Purpose, u32)>,
+    approving: Approving,
     memory: Memory,
     work: Option<Work>,
     /// What a process that was replaced is still at.
     leftover: Option<Work>,
     budget: Budget,
+}
+
+/// What has to do with approval.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Approving {
+    mode: ApprovalMode,
+    word: Word,
+    /// Every token that somebody has approved.
+    approved: BTreeSet<String>,
+    /// The content of the settings, which may change behind everybody's back.
+    content: u8,
+    /// The stack's latest update, as others make them.
+    updates: u8,
+    /// How often the content, or the stack, may still move.
+    moves: u8,
+    /// How often a person may still reject, and how often change the mode.
+    rejections: u8,
+    flips: u8,
 }
 
 type Steps = Vec<(&'static str, World)>;
@@ -252,6 +285,7 @@ impl World {
             runs: vec![],
             flying: BTreeSet::new(),
             drawn: vec![],
+            approving: Approving::default(),
             memory: Memory::default(),
             work: None,
             leftover: None,
@@ -291,8 +325,8 @@ impl World {
                 lost.budget.losses -= 1;
                 steps.push(("a create is lost on its way", lost));
             }
-            let (request, attempt) = self.drawn[usize::from(nonce)];
-            next.runs.push(Remote { nonce, request, attempt, stage: Some(Stage::Queued), canceled: false });
+            let (request, purpose, attempt) = self.drawn[usize::from(nonce)];
+            next.runs.push(Remote { nonce, request, purpose, attempt, stage: Some(Stage::Queued), canceled: false });
             steps.push(("the service accepts a create", next));
         }
         for (index, run) in self.runs.iter().enumerate() {
@@ -336,8 +370,58 @@ impl World {
         if rules.deletion.is_some() && !self.deleting {
             steps.push(("a person deletes the resource", self.written(None, |next| next.deleting = true)));
         }
+        steps.extend(self.approval_steps());
         if self.budget.labels > 0 {
             steps.push(("somebody writes a label", self.written(None, |next| next.budget.labels -= 1)));
+        }
+        steps
+    }
+
+    /// What people and others do that an approval has to do with.
+    fn approval_steps(&self) -> Steps {
+        let mut steps = vec![];
+        let it = &self.approving;
+        if let Some(token) = self.status.approval.as_ref().and_then(|pending| pending.token.clone()) {
+            if it.word.approve.as_ref() != Some(&token) {
+                steps.push((
+                    "a person approves what is offered",
+                    self.written(None, |next| {
+                        next.approving.approved.insert(token.clone());
+                        next.approving.word.approve = Some(token.clone());
+                        next.approving.word.by = Some("anna".into());
+                    }),
+                ));
+            }
+            if it.rejections > 0 {
+                steps.push((
+                    "a person rejects what is offered",
+                    self.written(None, |next| {
+                        next.approving.rejections -= 1;
+                        next.approving.word.reject = Some(token.clone());
+                    }),
+                ));
+            }
+        }
+        if it.moves > 0 {
+            let mut changed = self.clone();
+            changed.approving.moves -= 1;
+            let mut updated = changed.clone();
+            changed.approving.content += 1;
+            updated.approving.updates += 1;
+            steps.push(("the content of the settings changes", changed));
+            steps.push(("somebody else updates the stack", updated));
+        }
+        if it.flips > 0 {
+            steps.push((
+                "a person changes the mode",
+                self.written(None, |next| {
+                    next.approving.flips -= 1;
+                    next.approving.mode = match next.approving.mode {
+                        ApprovalMode::Automatic => ApprovalMode::Required,
+                        ApprovalMode::Required => ApprovalMode::Automatic,
+                    };
+                }),
+            ));
         }
         steps
     }
@@ -405,6 +489,8 @@ impl World {
             timeout: rules.times_out.then_some(SOON),
             queue_timeout: rules.times_out.then_some(SOON),
             deletion: rules.deletion.filter(|_| self.deleting),
+            approval: self.approving.mode,
+            word: self.approving.word.clone(),
             recovery,
             cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
             ..inputs(self.asked)
@@ -421,7 +507,11 @@ impl World {
         }
         let mut steps = Steps::new();
         for inputs in all {
-            let road = if could_start(&inputs, &self.status) { open_road(self.asked) } else { Road::NotRead };
+            let road = if could_start(&inputs, &self.status) {
+                road_to_approval(&inputs, &self.status, self.asked, self.approving.content)
+            } else {
+                Road::NotRead
+            };
             let plan = plan(&Inputs { road, ..inputs }, &self.status);
             let mut next = next.clone();
             let task = next.begin(plan);
@@ -454,7 +544,7 @@ impl World {
     /// Plans without a call or a write of their own are done at once.
     fn begin(&mut self, plan: Plan) -> Task {
         Task::finish(match plan {
-            Plan::Create(_) => return Task::Journal,
+            Plan::Create(start) => return Task::Journal(Kept::new(*start)),
             Plan::Recover(intent) => return Task::Search(self.drawn_of(&intent.nonce).unwrap()),
             Plan::Withdraw => return Task::withdraw(self.nonce().unwrap(), Outcome::Withdrawn),
             Plan::Cancel { reason, only_queued } => {
@@ -463,6 +553,11 @@ impl World {
             }
             Plan::Release => return Task::Release,
             Plan::WriteOutputs(_) | Plan::AwaitOutputs(_) => panic!("no outputs are declared here"),
+            Plan::Offer(start) => Outcome::Offered(Box::new(self.offers(&start))),
+            Plan::Outdate(moved) => Outcome::Outdated(moved),
+            Plan::AwaitApproval(unsaid) => Outcome::AwaitingApproval(unsaid),
+            Plan::Reject(rejected_by) => Outcome::Rejected(Rejection { rejected_by, at: at(0) }),
+            Plan::Refuse(words) => Outcome::Refused(words),
             Plan::Idle => Outcome::Nothing,
             Plan::Hold => Outcome::Held,
             Plan::Wait(words) => Outcome::Waiting(words),
@@ -475,16 +570,26 @@ impl World {
                 let Conclusion { result, view, failed_step: _, looked_for_drift: _, retry } = *conclusion;
                 Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None, retry }
             }
-            Plan::Adopt(_) | Plan::Refuse(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
+            Plan::Adopt(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AdoptNamed(..) => {
                 panic!("nothing here leads to {}", word(&plan))
             }
         })
     }
 
+    /// What is to be approved, as `act` reads it.
+    fn offers(&self, start: &Start) -> PendingApproval {
+        let latest = Latest { version: self.approving.updates.into(), ended: Some(at(0)) };
+        let look = Look { commit: Some("c0ffee".into()), resource_changes: BTreeMap::new(), began: None, latest };
+        let preview = self.status.run.as_ref().filter(|_| start.purpose == Purpose::Preview).map(|run| (run, look));
+        let (request, _) = identity(&digest_of(self.asked), start.asked.purpose, &self.status);
+        let key = InstallKey::new(vec![7].into());
+        offer(&start.asked, request, &start.target, preview, self.status.approval.as_ref(), false, &key)
+    }
+
     fn process_steps(&self, rules: Rules, process: Process, work: &Work) -> Steps {
         let by = By { world: self, process, fresh: work.fresh };
         match &work.task {
-            Task::Journal => by.journals(),
+            Task::Journal(start) => by.journals(start),
             Task::Post(nonce) => by.posts(*nonce),
             Task::AwaitAnswer(nonce) => by.awaits_answer(*nonce),
             Task::Search(nonce) => by.searches(*nonce),
@@ -521,10 +626,18 @@ impl World {
     // ---- what must hold
 
     fn check(&self, rules: Rules) {
-        for request in [1, 2] {
-            let runs: Vec<_> = self.runs.iter().filter(|run| run.request == request).collect();
+        for (request, purpose) in [(1, Purpose::Main), (2, Purpose::Main), (1, Purpose::Preview), (2, Purpose::Preview)]
+        {
+            let is_its = |run: &&Remote| (run.request, run.purpose) == (request, purpose);
+            let runs: Vec<_> = self.runs.iter().filter(is_its).collect();
             for (attempt, run) in (1..).zip(&runs) {
                 assert_eq!(run.attempt, attempt, "request {request} has other runs than it should: {runs:?}");
+            }
+            // One that shows what would be is made again when that is not what would be any more.
+            if purpose == Purpose::Preview {
+                let moves = usize::from(self.approving.content + self.approving.updates);
+                assert!(runs.len() <= 1 + moves, "request {request} has {} previews", runs.len());
+                continue;
             }
             assert!(runs.len() <= 1 + rules.retries as usize, "request {request} has {} runs", runs.len());
             let mut earlier = runs.iter().rev().skip(1);
@@ -544,11 +657,31 @@ impl World {
         );
     }
 
+    /// Whoever is asked to approve has: this preview, of this request, of this content; and has not rejected it.
+    fn assert_may_run(&self, start: &Start) {
+        let it = &self.approving;
+        if start.purpose != Purpose::Main || it.mode == ApprovalMode::Automatic {
+            return;
+        }
+        let approved = start.approved.as_ref().expect("a run that nobody has approved");
+        assert!(it.approved.contains(&approved.token), "a run with a token that nobody has approved");
+        assert_ne!(it.word.reject.as_ref(), Some(&approved.token), "a run that somebody has rejected");
+        let preview = self.status.run.as_ref().unwrap();
+        assert_eq!(preview.request.digest, digest_of(self.asked), "another request was approved");
+        assert_eq!((preview.purpose, preview.result), (Purpose::Preview, Some(Phase::Succeeded)));
+        let seen = preview.basis.as_ref().unwrap();
+        assert_eq!(seen.settings, start.asked.basis.settings, "other content was approved");
+        assert_eq!(seen.stack_version, approved.stack_version, "the preview has not seen the latest update");
+    }
+
     /// Nothing is left to be done, and what was asked for last has run once; or the resource was let go.
     fn is_good_end(&self, rules: Rules) -> bool {
         let nothing_flies = self.flying.is_empty() && self.leftover.is_none() && self.work.is_none();
         let all_ended = self.runs.iter().all(|run| !matches!(run.stage, Some(Stage::Queued | Stage::Running)));
-        let attempts = self.runs.iter().filter(|run| run.request == self.asked).count();
+        let is_its = |run: &&Remote| run.request == self.asked && run.purpose == Purpose::Main;
+        let attempts = self.runs.iter().filter(is_its).count();
+        let is_rejected =
+            self.status.intent.is_none() && approval::rejected(&digest_of(self.asked), &self.status).is_some();
         let has_failed =
             self.status.run.as_ref().is_some_and(|run| run.result == Some(Phase::Failed) && !run.cancel_taken_back);
         let all_attempts = 1 + rules.retries as usize;
@@ -561,8 +694,9 @@ impl World {
                 .run
                 .as_ref()
                 .is_some_and(|run| run.request.digest == digest_of(self.asked) && run.result.is_some())
+            && self.status.run.as_ref().is_some_and(|run| run.purpose == Purpose::Main)
             && self.status.phase == self.status.run.as_ref().and_then(|run| run.result);
-        nothing_flies && all_ended && (self.released || has_run)
+        nothing_flies && all_ended && (self.released || has_run || is_rejected)
     }
 }
 
@@ -598,17 +732,32 @@ impl By<'_> {
         world.written(Some(self.process), change)
     }
 
-    fn journals(&self) -> Steps {
+    fn journals(&self, start: &Start) -> Steps {
+        let updates = u64::from(self.world.approving.updates);
+        if start.approved.as_ref().is_some_and(|approved| approved.stack_version != Some(updates)) {
+            let outdated = Some(Task::finish(Outcome::Outdated(Moved::StackUpdate)));
+            return vec![("the stack has moved", self.then(self.world.clone(), outdated, self.fresh))];
+        }
         if !self.fresh {
             return vec![self.gives_up("the journal meets a newer version")];
         }
+        self.world.assert_may_run(start);
         let nonce = u8::try_from(self.world.drawn.len()).unwrap();
         let journal = |world: &World| {
             self.write(world, |world| {
                 // What is read is the latest, so this is what was asked for when it was decided.
-                let (request, attempt) = identity(&digest_of(world.asked), Purpose::Main, &world.status);
-                world.drawn.push((world.asked, attempt));
-                let intent = Intent { request, attempt, ..intent(&name(nonce), world.asked) };
+                let (request, attempt) = identity(&digest_of(world.asked), start.purpose, &world.status);
+                world.drawn.push((world.asked, start.purpose, attempt));
+                let basis = Basis { stack_version: Some(updates), ..start.asked.basis.clone() };
+                let intent = Intent {
+                    request,
+                    attempt,
+                    purpose: start.purpose,
+                    operation: start.operation,
+                    basis: Some(basis).filter(|_| start.purpose == Purpose::Preview),
+                    approval: start.approved.clone().map(|approved| approved.given(true)),
+                    ..intent(&name(nonce), world.asked)
+                };
                 world.status.change(|status| {
                     status.uid = Some("uid".into());
                     status.intent = Some(intent);
@@ -671,15 +820,21 @@ impl By<'_> {
                     let intent = status.intent.take().unwrap();
                     status.request = Some(intent.request.clone());
                     status.retry = None;
-                    status.run = Some(Run {
+                    let run = Run {
                         nonce: intent.nonce,
                         request: intent.request,
+                        purpose: intent.purpose,
+                        operation: intent.operation,
+                        basis: intent.basis,
+                        approval: intent.approval,
                         attempt: intent.attempt,
                         id: format!("id {nonce}"),
                         version: index as u64 + 1,
                         status: view(remote.stage.unwrap_or(Stage::Queued)).status,
                         ..run(remote.request)
-                    });
+                    };
+                    status.approval = after_record(status.approval.take(), &run);
+                    status.run = Some(run);
                 });
             });
             world.remember(self.process, |memory| {
@@ -866,8 +1021,11 @@ impl Search {
 
 /// Goes everywhere; returns how many states there are.
 fn explore(rules: Rules) -> usize {
+    explore_from(World::new(rules), rules)
+}
+
+fn explore_from(start: World, rules: Rules) -> usize {
     let mut search = Search { known: HashMap::new(), reached_by: vec![], before: vec![] };
-    let start = World::new(rules);
     let first = search.number(&start, 0, "").unwrap();
     let mut queue = VecDeque::from([(first, start)]);
     let mut good = vec![];
@@ -986,4 +1144,35 @@ fn a_resource_that_is_deleted_tries_nothing_again(#[case] policy: RunDeletionPol
     };
     let states = explore(rules);
     assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+/// Nothing runs but what was approved, and what was approved runs once, whatever moves and whoever dies.
+#[rstest]
+#[case::crash(ONE_CRASH)]
+#[case::loss(ONE_LOSS)]
+fn what_was_approved_runs_once_and_nothing_else(
+    #[case] budget: Budget,
+    #[values((1, 0, 0, false), (0, 1, 0, true), (0, 0, 1, false), (1, 1, 0, false))] what: (u8, u8, u8, bool),
+) {
+    let (moves, rejections, flips, changes) = what;
+    let rules = Rules { supersede: Supersede::Cancel, deletion: None, changes, retries: 0, times_out: false, budget };
+    let mut start = World::new(rules);
+    start.approving = Approving { mode: ApprovalMode::Required, moves, rejections, flips, ..Approving::default() };
+    let states = explore_from(start, rules);
+    assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+#[test]
+fn a_resource_that_awaits_approval_can_be_deleted() {
+    let rules = Rules {
+        supersede: Supersede::Wait,
+        deletion: Some(RunDeletionPolicy::CancelQueued),
+        changes: false,
+        retries: 0,
+        times_out: false,
+        budget: ONE_CRASH,
+    };
+    let mut start = World::new(rules);
+    start.approving.mode = ApprovalMode::Required;
+    assert!(explore_from(start, rules) > 500);
 }
