@@ -12,9 +12,9 @@ use super::{
 use crate::{
     api::{
         ConditionStatus, DeploymentStatus, Time,
-        approval::Moved,
+        approval::{Moved, Rejection},
         condition::{find, types},
-        deployment::{CancelReason, Phase, Purpose, Retry, Run, Update},
+        deployment::{CancelReason, HandledRequest, Phase, Purpose, Retry, Run, Update},
     },
     controllers::{
         conditions::{AWAITING_BUDGET, OUTPUTS_WRITTEN, Standing, Words, set_standing},
@@ -48,18 +48,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                 adopted()
             }
         },
-        Outcome::Adopted(Adoption::Restored(request)) => {
-            next.uid = Some(inputs.uid.clone());
-            next.request = Some(request.clone());
-            next.intent = None;
-            next.run = next.run.filter(|run| run.result.is_some());
-            next.retry = None;
-            // What awaited approval there is nothing that anybody here has asked for.
-            next.approval = None;
-            next.run = next.run.filter(|run| !shows_what_would_be(run));
-            next.phase = next.run.as_ref().and_then(|run| run.result);
-            adopted()
-        }
+        Outcome::Adopted(Adoption::Restored(request)) => restored(&mut next, request, &inputs.uid),
         Outcome::Adopted(Adoption::Redigested(request)) => {
             next.request = Some(request.clone());
             // What is asked for may not be what failed.
@@ -86,28 +75,13 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         Outcome::Withdrawn => {
             pending(&mut next, on_its_way(Reason::Settling, "the run was not created; it is planned anew"))
         }
-        Outcome::Offered(pending) => {
-            next.approval = Some((**pending).clone());
+        Outcome::Offered(offered) => {
+            next.approval = Some((**offered).clone());
             awaits_approval(&mut next, &Unsaid::Everything, &inputs.resource)
         }
         Outcome::AwaitingApproval(unsaid) => awaits_approval(&mut next, unsaid, &inputs.resource),
-        Outcome::Outdated(moved) => {
-            if let Some(pending) = &mut next.approval {
-                (pending.token, pending.outdated) = (None, Some(*moved));
-            }
-            pending(&mut next, outdated(*moved))
-        }
-        Outcome::Rejected(rejected) => {
-            let words = next.approval.as_mut().map(|pending| {
-                let words = approval::rejection(pending, rejected);
-                (pending.token, pending.rejected) = (None, Some(rejected.clone()));
-                words
-            });
-            match words {
-                Some(words) => pending(&mut next, Standing::Stalled(words)),
-                None => return next,
-            }
-        }
+        Outcome::Outdated(moved) => outdates(&mut next, *moved),
+        Outcome::Rejected(rejected) => rejects(&mut next, rejected),
         Outcome::Created => {
             next.phase = Some(Phase::Queued);
             running(&next, Reason::Queued)
@@ -138,8 +112,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
                     on_its_way(Reason::Settling, "the run of the request before has ended; this one is next"),
                 )
             } else if next.run.as_ref().is_some_and(shows_what_would_be) {
-                let standing = on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS);
-                pending(&mut next, standing)
+                pending(&mut next, on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS))
             } else if next.retry.is_some() {
                 awaits_retry(&mut next)
             } else {
@@ -176,6 +149,20 @@ fn awaits_approval(next: &mut DeploymentStatus, unsaid: &Unsaid, resource: &str)
         None => approval::standing(offered, unsaid, resource),
     };
     pending(next, standing)
+}
+
+fn outdates(next: &mut DeploymentStatus, moved: Moved) -> Standing {
+    if let Some(offered) = &mut next.approval {
+        (offered.token, offered.outdated) = (None, Some(moved));
+    }
+    pending(next, outdated(moved))
+}
+
+fn rejects(next: &mut DeploymentStatus, rejected: &Rejection) -> Standing {
+    let Some(offered) = &mut next.approval else { return on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS) };
+    let words = approval::rejection(offered, rejected);
+    (offered.token, offered.rejected) = (None, Some(rejected.clone()));
+    pending(next, Standing::Stalled(words))
 }
 
 fn outdated(moved: Moved) -> Standing {
@@ -230,6 +217,18 @@ fn running(next: &DeploymentStatus, reason: Reason) -> Standing {
         None => format!("{name} is running"),
     };
     Standing::InProgress(Words::new(reason, message))
+}
+
+fn restored(next: &mut DeploymentStatus, request: &HandledRequest, uid: &str) -> Standing {
+    next.uid = Some(uid.to_owned());
+    next.request = Some(request.clone());
+    next.intent = None;
+    // Nor does anybody here await the approval of what awaited it there.
+    next.run = next.run.take().filter(|run| run.result.is_some() && !shows_what_would_be(run));
+    next.approval = None;
+    next.retry = None;
+    next.phase = next.run.as_ref().and_then(|run| run.result);
+    adopted()
 }
 
 fn adopted() -> Standing {

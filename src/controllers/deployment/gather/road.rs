@@ -1,5 +1,7 @@
 //! IO, reads only: what stands between a new request and its run, nearest first.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -18,6 +20,7 @@ use crate::{
         Context, Error,
         access::Verdict,
         conditions::Words,
+        connections::Connection,
         context::Way,
         deployment::{
             act::LOOK,
@@ -27,7 +30,7 @@ use crate::{
             reason::Reason,
         },
         digest::{self, without_secrets},
-        document::references,
+        document::{Values, references},
         links::{Kind, Resource},
         sources,
     },
@@ -106,8 +109,32 @@ pub async fn look(
     if let Some(missing) = found.missing {
         return Ok(Road::Waiting(Words::new(Reason::SourceMissing, missing)));
     }
+    let settled = Settled { target, connection, values: &found.values, role, settings_digest };
+    Ok(at_the_end(deployment, status, context, this, inputs, means, settled))
+}
+
+/// What is known once nothing stands in the way any more.
+struct Settled<'a> {
+    target: Target,
+    connection: Arc<Connection>,
+    values: &'a Values,
+    role: Option<String>,
+    settings_digest: Option<String>,
+}
+
+/// What is next for the request, and the budget that it takes.
+fn at_the_end(
+    deployment: &Deployment,
+    status: &DeploymentStatus,
+    context: &Context,
+    this: &Resource,
+    inputs: &Inputs,
+    means: &mut Means,
+    settled: Settled<'_>,
+) -> Road {
+    let Settled { target, connection, values, role, settings_digest } = settled;
     let operation = deployment.spec.operation;
-    let mut body = desired::body(&deployment.spec, operation, &found.values, role.as_deref());
+    let mut body = desired::body(&deployment.spec, operation, values, role.as_deref());
     let overrides = context.key.digest(&json!({"target": target, "body": without_secrets(&body)}));
     let basis = Basis { settings: settings_digest.clone(), overrides, stack_version: None };
     let asked = Asked { purpose: Purpose::Main, operation, basis };
@@ -119,7 +146,7 @@ pub async fn look(
     let operation = if purpose == Purpose::Preview { Operation::Preview } else { operation };
     let mut approved = None;
     if purpose == Purpose::Preview {
-        body = desired::body(&deployment.spec, operation, &found.values, role.as_deref());
+        body = desired::body(&deployment.spec, operation, values, role.as_deref());
     } else if let Step::Approved(pending, by) = &step {
         approved = Some(Approved::of(pending, by.clone()));
         desired::pin(&mut body, pending.commit.as_deref());
@@ -132,7 +159,7 @@ pub async fn look(
     };
     if let Some((class, units)) = call {
         match connection.governor.try_acquire(class, &this.namespace, &context.wakers.waiter(this), units) {
-            Admission::Ticket => return Ok(Road::AwaitingBudget),
+            Admission::Ticket => return Road::AwaitingBudget,
             Admission::Granted(permit) => means.permit = Some(permit),
         }
     }
@@ -144,7 +171,7 @@ pub async fn look(
         "settings": settings_digest,
         "requestedAt": inputs.requested_at,
     }));
-    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, digest, asked, approved })))
+    Road::Open(Box::new(Start { purpose, operation, target, body, digest, asked, approved }))
 }
 
 fn stack(deployment: &Deployment, context: &Context) -> Option<StackRef> {

@@ -45,12 +45,10 @@ fn short(branch: &str) -> &str {
 
 /// Forty digits that are always the same for the same branch.
 fn first_commit(place: &(String, String)) -> String {
-    (0..3)
-        .map(|part: u8| {
-            let mut hasher = DefaultHasher::new();
-            (part, place).hash(&mut hasher);
-            format!("{:016x}", hasher.finish())
-        })
-        .collect::<String>()[..40]
-        .to_owned()
+    let digits = |part: u8| {
+        let mut hasher = DefaultHasher::new();
+        (part, place).hash(&mut hasher);
+        hasher.finish()
+    };
+    format!("{:016x}{:016x}{:08x}", digits(0), digits(1), digits(2) >> 32)
 }
