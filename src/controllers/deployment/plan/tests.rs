@@ -553,6 +553,31 @@ fn each_run_has_an_identity_of_its_own() {
     assert_eq!(identity("v1:1", Purpose::Main, &DeploymentStatus::default()), (handled(1), 1));
     assert_eq!(identity("v1:1", Purpose::Main, &with_retry()), (handled(1), 2));
     assert_eq!(identity("v1:2", Purpose::Main, &with_retry()), (handled(2), 1));
+    let mut previewed = with_run(Some(Phase::Succeeded), false);
+    previewed.run.as_mut().unwrap().purpose = Purpose::Preview;
+    assert_eq!(identity("v1:1", Purpose::Preview, &previewed), (handled(1), 2), "another look");
+    assert_eq!(identity("v1:1", Purpose::Main, &previewed), (handled(1), 1));
+}
+
+/// What a second attempt would do is not what was approved; a preview harms nobody.
+#[test]
+fn an_approval_is_good_for_one_run() {
+    let required = ApprovalMode::Required;
+    let fails = Inputs { retry: Some(retries(5)), sighting: seen(Stage::Failed), ..inputs(1) };
+    let status = with_run(None, false);
+    assert_eq!(word(&plan(&Inputs { approval: required, ..fails.clone() }, &status)), "conclude: Failed");
+    let mut approved = status.clone();
+    let given = json!({"approvedBy": "anna", "verified": true, "token": "t"});
+    approved.run.as_mut().unwrap().approval = serde_json::from_value(given).unwrap();
+    assert_eq!(word(&plan(&fails, &approved)), "conclude: Failed", "whatever the mode is by then");
+    let mut preview = status;
+    preview.run.as_mut().unwrap().purpose = Purpose::Preview;
+    let again = word(&plan(&Inputs { approval: required, ..fails }, &preview));
+    assert!(again.starts_with("conclude: Failed, and attempt 2"), "{again}");
+
+    let due = Inputs { retry: Some(retries(1)), now: at(10), road: open_road(1), ..inputs(1) };
+    assert_eq!(word(&plan(&due, &with_retry())), "create");
+    assert_eq!(word(&plan(&Inputs { approval: required, ..due }, &with_retry())), "idle", "it is taken back");
 }
 
 /// (policy, sighting, cancel sent by this process) → plan; then under the brake; then with the service out of reach.
