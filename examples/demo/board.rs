@@ -113,6 +113,8 @@ impl Run {
         let current = status.observed_generation == deployment.metadata.generation;
         let terminal = status.phase.filter(|phase| phase.is_terminal()).map(|phase| phase.to_string());
         let stalled = find(conditions, types::STALLED).map(|_| reason.clone());
+        // The next word is a person's.
+        let awaits_person = status.approval.as_ref().filter(|pending| pending.token.is_some()).map(|_| reason.clone());
         let run = status.run.as_ref();
         let steps: Vec<_> = run.into_iter().flat_map(|run| &run.jobs).flat_map(|job| &job.steps).collect();
         let seconds = |(end, start): (Time, Time)| end.since(start).as_secs();
@@ -120,7 +122,7 @@ impl Run {
             name: short_name(deployment),
             operation: deployment.spec.operation.to_string(),
             expected: expectation(deployment),
-            ended: terminal.or(stalled).filter(|_| current),
+            ended: terminal.or(stalled).or(awaits_person).filter(|_| current),
             phase: status.phase,
             reason,
             message: ready.map_or_else(String::new, |ready| ready.message.clone()),

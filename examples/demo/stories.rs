@@ -68,7 +68,9 @@ impl Story {
         let mut story = self.clone();
         for object in &mut story.objects {
             match kind(object) {
-                "Namespace" => continue,
+                "Namespace" | "ClusterRole" | "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
+                    continue;
+                }
                 "Organization" => object.data["spec"]["backendURL"] = place.backend.into(),
                 "StackDeploymentSettings" => {
                     if let Some(pool) = object.data.pointer_mut("/spec/settings/agentPoolID") {

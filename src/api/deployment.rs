@@ -6,7 +6,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Duration, Time, document::SettingsDocument, reference::StackRef, time::is_duration};
+use super::{
+    Condition, Duration, Time,
+    approval::{ApprovalPolicy, Basis, GivenApproval, PendingApproval},
+    document::SettingsDocument,
+    reference::StackRef,
+    time::is_duration,
+};
 
 /// What a `Deployment` declares.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -105,8 +111,8 @@ pub struct DeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(at_least_a_second()).message("queueTimeout must be at least 1s; leave it out for a run that may wait as long as it needs"))]
     pub queue_timeout: Option<Duration>,
-    /// Whether and when a run that failed by itself is tried again: never one that was canceled from here, timed out or was
-    /// skipped. One that somebody cancels in the Pulumi console looks like a failure and is tried again, unless `suspend`
+    /// Whether and when a run that failed by itself is tried again: never one that was canceled from here, timed out, was
+    /// skipped or had to be approved. One that somebody cancels in the Pulumi console looks like a failure and is tried again, unless `suspend`
     /// holds. It is decided when the run fails; a later change can only take it back. Default: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
@@ -131,6 +137,11 @@ pub struct DeploymentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub depends_on: Vec<Dependency>,
+    /// Whether a person must approve what runs, by the annotations `deployments.pulumi.com/approve` and
+    /// `deployments.pulumi.com/approved-by`. Changing this starts no run of a request that was handled; back to `Automatic`,
+    /// a request that awaits approval goes on without it. Default: `{"mode":"Automatic"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalPolicy>,
     /// Where the stack's outputs are written after each successful `update`. Changing this starts no run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<OutputsSpec>,
@@ -411,6 +422,9 @@ pub struct DeploymentStatus {
     /// The run that follows the newest one, which has failed. Absent when none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// What awaits a person's approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<PendingApproval>,
     /// What the newest run found of drift, when it was about drift and has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftFinding>,
@@ -555,6 +569,12 @@ pub struct Intent {
     /// Digest of the versions of all Secrets that the run's log may show values of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<String>,
+    /// Of a preview that is run for a person to approve: what it goes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+    /// Who approved it, where somebody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<GivenApproval>,
 }
 
 /// The service's refusal of a request.
@@ -621,6 +641,12 @@ pub struct Run {
     /// of the run may be its doing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_taken_back: bool,
+    /// Of a preview that was run for a person to approve: what it went by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+    /// Who approved it, where somebody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<GivenApproval>,
     /// How it ended. Absent while it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Phase>,
@@ -804,6 +830,9 @@ pub struct HistoryEntry {
     /// Name of the failed step, when one failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_step: Option<String>,
+    /// Who approved it, where somebody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<GivenApproval>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! | what does an `Organization` declare? | [`organization`] |
 //! | what does a `StackDeploymentSettings` declare? | [`settings`] |
 //! | what does a `Deployment` declare? | [`deployment`] |
+//! | what does a person approve? | [`approval`] |
 //! | the document under `spec.settings` | [`document`] |
 //! | the schedules of a stack, and its drift | [`schedule`] |
 //! | secrets, config maps, organizations, stacks: how they are referred to | [`mod@reference`] |
@@ -14,6 +15,7 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type, and most have the same")]
 
+pub mod approval;
 pub mod condition;
 pub mod crd;
 pub mod deployment;

@@ -14,6 +14,14 @@ pub const RESOLVE_CREATE: &str = "deployments.pulumi.com/resolve-create";
 
 /// Marks the first request as handled without running it: `latest`, or a deployment's id.
 pub const ADOPT: &str = "deployments.pulumi.com/adopt";
+/// Approves what awaits approval: the token in status.
+pub const APPROVE: &str = "deployments.pulumi.com/approve";
+
+/// Rejects what awaits approval: the token in status.
+pub const REJECT: &str = "deployments.pulumi.com/reject";
+
+/// Who approves or rejects.
+pub const APPROVED_BY: &str = "deployments.pulumi.com/approved-by";
 
 /// On a Secret or ConfigMap that a stack's outputs are written into: which keys and labels of it are this operator's.
 pub const OUTPUTS: &str = "deployments.pulumi.com/outputs";

@@ -228,6 +228,44 @@ async fn timeouts() {
 }
 
 #[tokio::test]
+async fn approval() {
+    let story = story("approval.yaml");
+    let world = world_for(&story).await;
+    apply(&world, &story).await;
+    let offered = world
+        .deployment("payroll-prod", "awaits approval", |status| {
+            status.approval.as_ref().is_some_and(|pending| pending.token.is_some())
+        })
+        .await;
+    let reason = find(&offered.conditions, types::READY).unwrap().reason.clone();
+    assert_eq!(Some(reason), story.of_kind("Deployment").next().map(stories::expectation));
+    // The commands in the comment.
+    let token = "jsonpath={.status.approval.token}";
+    let token = world.kubectl(&["get", "pdep", "payroll-prod", "-o", token], None).await;
+    let approve = format!("deployments.pulumi.com/approve={token}");
+    let by = "deployments.pulumi.com/approved-by=anna@example.com";
+    world.kubectl(&["annotate", "pdep", "payroll-prod", &approve, by], None).await;
+    let run = world.ended("payroll-prod", 1).await.run.unwrap();
+    assert_eq!((run.result, run.approval.unwrap().approved_by.as_str()), (Some(Phase::Succeeded), "anna@example.com"));
+}
+
+/// What it does to two users is in `approval`.
+#[tokio::test]
+async fn approval_policy() {
+    let story = story("approval-policy.yaml");
+    let world = World::without_operator("approval-policy").await;
+    for object in &story.objects {
+        let mut object = serde_json::to_value(object).unwrap();
+        // It would hold for all other tests.
+        object["metadata"]["name"] = world.namespace.as_str().into();
+        world
+            .kubectl(&["create", "--dry-run=server", "--validate=strict", "--filename=-"], Some(&object.to_string()))
+            .await;
+    }
+    assert_eq!(story.objects.len(), 3);
+}
+
+#[tokio::test]
 async fn settings_only() {
     let story = story("settings-only.yaml");
     let world = world_for(&story).await;

@@ -1,5 +1,6 @@
 //! The one integration-test binary: the real control plane, the simulated Pulumi Cloud, the real operator.
 
+mod approval;
 mod blocks;
 mod cancels;
 mod chart;

@@ -26,6 +26,15 @@ pub fn body(spec: &DeploymentSpec, operation: Operation, values: &Values, role_i
     body
 }
 
+/// Has the run get this commit, whatever its branch is at by then.
+pub fn pin(body: &mut Node, commit: Option<&str>) {
+    let Some(commit) = commit else { return };
+    body.insert(&["sourceContext", "git", "commit"], commit);
+    for other in ["branch", "tag"] {
+        body.insert(&["sourceContext", "git", other], Node::Null);
+    }
+}
+
 /// Marks the body, so that the run can be recognised when the answer to its creation is lost.
 pub fn mark(body: &mut Node, nonce: &str) {
     body.insert(&["operationContext", "environmentVariables", &variable(nonce)], "1");

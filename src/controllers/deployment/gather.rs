@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt};
 
 use super::{
+    approval::Word,
     mirror::View,
     outputs::{self, Declared},
     plan::{Adoptee, FailedCancel, Inputs, Reach, Recovery, Road, Sighting, could_start, outputs_due, outputs_first},
@@ -19,9 +20,10 @@ use super::{
 use crate::{
     api::{
         Deployment, DeploymentStatus, Duration, Organization, StackDeploymentSettings, Time,
+        approval::ApprovalMode,
         condition::{find, types},
         deployment::{Run, RunDeletionPolicy, Target},
-        names::{ADOPT, REQUESTED_AT, RESOLVE_CREATE},
+        names::{ADOPT, APPROVE, APPROVED_BY, REJECT, REQUESTED_AT, RESOLVE_CREATE},
         reference::StackRef,
         settings::SourceKind,
     },
@@ -81,6 +83,9 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         timeout: spec.timeout.as_ref().map(Duration::value),
         queue_timeout: spec.queue_timeout.as_ref().map(Duration::value),
         retry: spec.retry.clone(),
+        approval: spec.approval.as_ref().map_or(ApprovalMode::Automatic, |approval| approval.mode),
+        word: word(deployment),
+        resource: format!("--namespace={} pulumideployment/{}", this.namespace, this.name),
         now,
         service_now: now,
         random: rand::random(),
@@ -132,12 +137,21 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         }
     }
     if deleting && could_start(&inputs, status) {
-        inputs.road = destroy::look(deployment, status, context, &this, &inputs, &mut means).await?;
+        inputs.road = Box::pin(destroy::look(deployment, status, context, &this, &inputs, &mut means)).await?;
     } else if inputs.adopt.is_some() || (could_start(&inputs, status) && outputs_first(&inputs, status).is_none()) {
-        inputs.road =
-            road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means).await?;
+        let look = road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means);
+        inputs.road = Box::pin(look).await?;
     }
     Ok((inputs, means))
+}
+
+/// What a person has written about approval.
+fn word(deployment: &Deployment) -> Word {
+    let written = |name: &str| {
+        let text = deployment.annotations().get(name).map(|text| text.trim());
+        text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+    };
+    Word { approve: written(APPROVE), reject: written(REJECT), by: written(APPROVED_BY) }
 }
 
 /// Where outputs are to be written. Whether they are still there is looked up where nothing else is left to do.

@@ -30,6 +30,7 @@ pub fn of_run(run: &Run) -> Option<HistoryEntry> {
         queued_at: run.queued_at,
         finished_at: run.finished_at,
         failed_step: run.failure.as_ref().and_then(|failure| failure.step.clone()),
+        approval: run.approval.clone(),
     })
 }
 
@@ -91,6 +92,7 @@ pub fn skip(status: &mut DeploymentStatus, inputs: &Inputs, why: &str, now: Time
         queued_at: Some(pending.since),
         finished_at: Some(now),
         failed_step: None,
+        approval: None,
     };
     remember(&mut status.history, entry, inputs.history_limit);
 }

@@ -1,6 +1,7 @@
 //! The controller of `Deployment`: one run per request, at most once, followed to its end.
 
 mod act;
+mod approval;
 mod desired;
 mod destroy;
 mod drift;
@@ -88,10 +89,10 @@ impl Reconcile for Deployment {
         let old = deployment.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());
 
-        let (inputs, means) = gather::gather(&deployment, &context, now).await?;
+        let (inputs, means) = Box::pin(gather::gather(&deployment, &context, now)).await?;
         let plan = plan::plan(&inputs, &old);
         debug!(?plan, "planned");
-        let (deployment, outcome) = act::act(plan, &inputs, deployment, means, &context, now).await?;
+        let (deployment, outcome) = Box::pin(act::act(plan, &inputs, deployment, means, &context, now)).await?;
         let before = deployment.status.clone().unwrap_or_default();
         let new = status::status(&before, &inputs, &outcome, now);
 

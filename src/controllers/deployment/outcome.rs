@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::{
+    approval::Unsaid,
     mirror::View,
     outputs::Report,
     plan::{Adoption, FailedCancel},
 };
 use crate::{
+    api::approval::{Moved, PendingApproval, Rejection},
     api::deployment::{DriftFinding, Failure, Phase, Refusal, Retry},
     controllers::{conditions::Words, requeue::Consequence},
 };
@@ -35,6 +37,14 @@ pub enum Outcome {
     AwaitingBudget,
     /// It waits until it is time for the next attempt.
     AwaitingRetry(Duration),
+    /// It is known what is to be approved.
+    Offered(Box<PendingApproval>),
+    /// What was offered for approval is worth nothing any more.
+    Outdated(Moved),
+    /// It waits for a person's word.
+    AwaitingApproval(Unsaid),
+    /// A person has rejected what was offered.
+    Rejected(Rejection),
     /// The run was created, or found again, and recorded.
     Created,
     /// A create may still be on its way.

@@ -5,6 +5,7 @@ mod destroy;
 use std::time::Duration;
 
 use super::{
+    approval::{self, Approved, Step, Subject, Unsaid, Word},
     drift,
     mirror::View,
     outputs::{self, Declared},
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     api::{
         DeploymentStatus, Time,
+        approval::{ApprovalMode, Moved},
         deployment::{
             CancelReason, HandledRequest, Intent, Operation, Phase, Purpose, Retry, RetryPolicy, Run,
             RunDeletionPolicy, Supersede, Target, Trigger,
@@ -60,6 +62,12 @@ pub struct Inputs {
     pub queue_timeout: Option<Duration>,
     /// Whether and when a run that failed is tried again.
     pub retry: Option<RetryPolicy>,
+    /// Whether a person must approve what runs.
+    pub approval: ApprovalMode,
+    /// What a person has written about that.
+    pub word: Word,
+    /// What kubectl calls the resource.
+    pub resource: String,
     /// The operator's clock.
     pub now: Time,
     /// The service's clock, which its times are compared with; the operator's as long as it is not known.
@@ -171,6 +179,10 @@ pub struct Start {
     pub settings_digest: Option<String>,
     /// Digest of all that goes into the request; what was refused once is not sent again.
     pub digest: String,
+    /// What is asked for, which the run may only be the preview of.
+    pub subject: Subject,
+    /// Who approved it, where somebody had to.
+    pub approved: Option<Approved>,
 }
 
 /// The latest look at the run.
@@ -216,6 +228,14 @@ pub enum Plan {
     AwaitRetry(Duration),
     /// Create the run: journal, POST, record.
     Create(Box<Start>),
+    /// Say what is to be approved.
+    Offer(Box<Start>),
+    /// What was offered for approval is worth nothing any more.
+    Outdate(Moved),
+    /// Wait for a person's word.
+    AwaitApproval(Unsaid),
+    /// A person has rejected what was offered.
+    Reject(Option<String>),
     /// A create may still be on its way: wait.
     AwaitOutcome(Duration),
     /// Look for the run of a lost create.
@@ -294,7 +314,12 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     let is_new = is_new(inputs, status);
     match active {
         Some(run) => active_run(inputs, run, is_new),
-        None if is_new => outputs_first(inputs, status).unwrap_or_else(|| start(inputs, status)),
+        None if let Some(words) = rejection(inputs, status) => {
+            outputs_first(inputs, status).unwrap_or(Plan::Refuse(words))
+        }
+        None if is_new || approval::awaits(&inputs.request, status) => {
+            outputs_first(inputs, status).unwrap_or_else(|| start(inputs, status))
+        }
         None => match owed(inputs, status) {
             None => handled(inputs, status),
             Some(retry) => again(inputs, status, retry),
@@ -305,15 +330,35 @@ pub fn plan(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
 /// The attempt that is still to come of the request that was handled, as far as policy lets it.
 fn owed<'a>(inputs: &Inputs, status: &'a DeploymentStatus) -> Option<&'a Retry> {
     let limit = inputs.retry.as_ref().map_or(0, |policy| policy.limit);
-    status.retry.as_ref().filter(|retry| retry.attempt.saturating_sub(1) <= limit)
+    let may_follow = status.run.as_ref().is_none_or(|run| is_tried_again(inputs, run));
+    status.retry.as_ref().filter(|retry| may_follow && retry.attempt.saturating_sub(1) <= limit)
+}
+
+/// An approval is good for one run: what another one would do is not what was approved.
+fn is_tried_again(inputs: &Inputs, run: &Run) -> bool {
+    let needs_approval = inputs.approval == ApprovalMode::Required && run.purpose == Purpose::Main;
+    !needs_approval && run.approval.is_none()
+}
+
+/// What is said of a request that somebody has rejected.
+fn rejection(inputs: &Inputs, status: &DeploymentStatus) -> Option<Words> {
+    let pending = approval::rejected(&inputs.request, status)?;
+    if request::has_other_settings(inputs, &pending.request) {
+        return None;
+    }
+    pending.rejected.as_ref().map(|rejected| approval::rejection(pending, rejected))
 }
 
 /// Whether a run could start now, if nothing held it back.
 #[must_use]
 pub fn could_start(inputs: &Inputs, status: &DeploymentStatus) -> bool {
     let nothing_is_open = status.intent.is_none() && status.run.as_ref().is_none_or(|run| run.result.is_some());
+    let is_owed = || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now);
     let is_due = match inputs.deletion {
-        None => is_new(inputs, status) || owed(inputs, status).is_some_and(|retry| retry.at <= inputs.now),
+        None => {
+            let is_open = is_new(inputs, status) || approval::awaits(&inputs.request, status) || is_owed();
+            is_open && rejection(inputs, status).is_none()
+        }
         Some(policy) => policy == RunDeletionPolicy::Destroy && destroy::is_due(inputs, status),
     };
     nothing_is_open && is_due && !inputs.suspend && !inputs.suspended
@@ -521,10 +566,10 @@ fn start(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     if inputs.suspended {
         return Plan::Wait(suspended("the run is not started"));
     }
-    down_the_road(inputs, status)
+    down_the_road(inputs, |start| once_approved(inputs, status, start))
 }
 
-fn down_the_road(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
+fn down_the_road(inputs: &Inputs, at_its_end: impl FnOnce(&Start) -> Plan) -> Plan {
     match &inputs.road {
         Road::NotRead | Road::NotYet | Road::Known(_) => Plan::Hold,
         Road::Waiting(words) => Plan::Wait(words.clone()),
@@ -532,12 +577,27 @@ fn down_the_road(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
         Road::Settling(remaining) => Plan::Settle(*remaining),
         Road::AwaitingBudget => Plan::AwaitBudget,
         Road::Nowhere => Plan::Release,
-        Road::Open(start) => match &status.refusal {
-            Some(refusal) if refusal.digest == start.digest => {
-                Plan::Refuse(Words::new(Reason::CreateRefused, refusal.message.clone()))
-            }
-            _ => Plan::Create(start.clone()),
-        },
+        Road::Open(start) => at_its_end(start),
+    }
+}
+
+/// Nothing stands in the way but a person's word, where it takes one.
+fn once_approved(inputs: &Inputs, status: &DeploymentStatus, start: &Start) -> Plan {
+    match approval::step(inputs, status, &start.subject) {
+        Step::Run(_) | Step::Approved(..) => create(status, start),
+        Step::Offer(_) => Plan::Offer(Box::new(start.clone())),
+        Step::Outdated(moved) => Plan::Outdate(moved),
+        Step::Wait(unsaid) => Plan::AwaitApproval(unsaid),
+        Step::Reject(by) => Plan::Reject(by),
+    }
+}
+
+fn create(status: &DeploymentStatus, start: &Start) -> Plan {
+    match &status.refusal {
+        Some(refusal) if refusal.digest == start.digest => {
+            Plan::Refuse(Words::new(Reason::CreateRefused, refusal.message.clone()))
+        }
+        _ => Plan::Create(Box::new(start.clone())),
     }
 }
 
@@ -574,7 +634,7 @@ fn retry(inputs: &Inputs, run: &Run) -> Option<Retry> {
     let RetryPolicy { limit, backoff } = inputs.retry.as_ref()?;
     // Of a request that was taken over it is not known whether it is still what is asked for.
     let is_taken_over = !digest::is_current(&run.request.digest) || run.trigger == Some(Trigger::Adopted);
-    if is_taken_over || run.cancel_taken_back {
+    if is_taken_over || run.cancel_taken_back || !is_tried_again(inputs, run) {
         return None;
     }
     let random = f64::from(inputs.random) / f64::from(u32::MAX);

@@ -21,6 +21,12 @@ pub enum Reason {
     SourceMissing,
     /// Nothing new is started, or nothing is written remotely.
     Suspended,
+    /// A person must approve what is to run.
+    AwaitingApproval,
+    /// What is to run can't be approved: its commit is not known.
+    CommitUnknown,
+    /// A person has rejected what was to run.
+    Rejected,
     /// A run has failed, and the next attempt is not due yet.
     Retrying,
     /// The request budget has no room.

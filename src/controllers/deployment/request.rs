@@ -9,7 +9,7 @@ use crate::{
     api::{
         Deployment, DeploymentStatus, StackDeploymentSettings,
         condition::is_ready,
-        deployment::{HandledRequest, Operation, PendingRequest, Purpose, Trigger},
+        deployment::{HandledRequest, Operation, PendingRequest, Purpose, Run, Trigger},
         names::RERUN,
     },
     controllers::digest::{self, InstallKey},
@@ -127,6 +127,12 @@ pub fn is_new(inputs: &Inputs, status: &DeploymentStatus) -> bool {
     handled.digest != inputs.request || other_settings
 }
 
+/// Whether the settings that are followed are others than those of a request.
+#[must_use]
+pub fn has_other_settings(inputs: &Inputs, request: &HandledRequest) -> bool {
+    differ(request.settings_digest.as_ref(), inputs.asked.settings.digest())
+}
+
 /// Whether two digests of content say that it differs. Under another key, or in another form, they say nothing.
 fn differ(one: Option<&String>, other: Option<&String>) -> bool {
     one.zip(other).is_some_and(|(one, other)| digest::are_comparable(one, other) && one != other)
@@ -194,12 +200,12 @@ pub fn identity(inputs: &Inputs, start: &Start, status: &DeploymentStatus) -> Id
     let settings_digest = start.settings_digest.clone();
     let (request, attempt, trigger) = match &status.request {
         Some(handled) if !is_new(inputs, status) => {
-            let is_another_attempt = status.run.as_ref().is_none_or(|run| run.purpose == start.purpose);
-            let retry = status.retry.as_ref().filter(|_| is_another_attempt);
+            // One that failed is tried again, and a preview that is worth nothing any more is made anew.
+            let is_before = |run: &&Run| run.purpose == start.purpose && run.request.number == handled.number;
+            let before = status.run.as_ref().filter(is_before);
             let settings_digest = settings_digest.or_else(|| handled.settings_digest.clone());
-            let earlier = status.run.as_ref().and_then(|run| run.trigger);
             let request = HandledRequest { settings_digest, ..handled.clone() };
-            (request, retry.map_or(1, |retry| retry.attempt), earlier)
+            (request, before.map_or(1, |run| run.attempt.saturating_add(1)), first_trigger(status))
         }
         _ => {
             let (number, trigger) = successor(inputs, status);
@@ -207,11 +213,19 @@ pub fn identity(inputs: &Inputs, start: &Start, status: &DeploymentStatus) -> Id
         }
     };
     let trigger = match start.purpose {
-        _ if attempt > 1 => Some(Trigger::Retry),
+        _ if status.retry.is_some() && attempt > 1 => Some(Trigger::Retry),
         Purpose::Destroy => Some(Trigger::Deleted),
         Purpose::Main | Purpose::Preview => trigger,
     };
     Identity { request, attempt, trigger }
+}
+
+/// What made the request that is handled: not what made another attempt at it.
+fn first_trigger(status: &DeploymentStatus) -> Option<Trigger> {
+    let run = status.run.as_ref()?;
+    let earlier = status.history.iter().filter(|entry| entry.request_number == run.request.number);
+    let mut triggers = std::iter::once(run.trigger).chain(earlier.map(|entry| entry.trigger)).flatten();
+    triggers.find(|trigger| *trigger != Trigger::Retry)
 }
 
 #[cfg(test)]
@@ -250,6 +264,7 @@ mod tests {
     #[case("/spec/timeout", json!("1h"))]
     #[case("/spec/queueTimeout", json!("1h"))]
     #[case("/spec/retry", json!({"limit": 3}))]
+    #[case("/spec/approval", json!({"mode": "Required"}))]
     #[case("/spec/historyLimit", json!(3))]
     #[case("/spec/failureLogLines", json!(0))]
     #[case("/spec/inheritSettings", json!(true))]
@@ -260,6 +275,7 @@ mod tests {
     #[case("/metadata/labels", json!({"a": "b"}))]
     #[case("/metadata/annotations", json!({"deployments.pulumi.com/resolve-create": "retry"}))]
     #[case("/metadata/annotations", json!({"deployments.pulumi.com/adopt": "latest"}))]
+    #[case("/metadata/annotations", json!({"deployments.pulumi.com/approve": "x", "deployments.pulumi.com/approved-by": "anna"}))]
     fn policy_is_no_part_of_a_request(#[case] pointer: &str, #[case] value: Value) {
         assert_eq!(digest(&deployment(|written| set(written, pointer, value))), digest(&deployment(|_| ())));
     }

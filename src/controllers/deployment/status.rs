@@ -1,6 +1,7 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
 use super::{
+    approval::{self, Unsaid},
     destroy, drift, history,
     mirror::{Stage, View, step_column},
     outcome::Outcome,
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     api::{
         Condition, ConditionStatus, DeploymentStatus, Time,
+        approval::{Moved, Rejection},
         condition::{find, types},
         deployment::{CancelReason, Phase, Purpose, Retry, Run, RunDeletionPolicy, Trigger, Update},
     },
@@ -82,6 +84,13 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         Outcome::Withdrawn => {
             pending(&mut next, on_its_way(Reason::Settling, "the run was not created; it is planned anew"))
         }
+        Outcome::Offered(offered) => {
+            next.approval = Some((**offered).clone());
+            awaits_approval(&mut next, &Unsaid::Everything, &inputs.resource)
+        }
+        Outcome::AwaitingApproval(unsaid) => awaits_approval(&mut next, unsaid, &inputs.resource),
+        Outcome::Outdated(moved) => outdates(&mut next, *moved),
+        Outcome::Rejected(rejected) => rejects(&mut next, rejected),
         Outcome::Created => {
             next.phase = Some(Phase::Queued);
             running(inputs, &next, Reason::Queued)
@@ -110,6 +119,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             } else if is_new {
                 // The end is that of an earlier request; this one has not run.
                 pending(&mut next, on_its_way(Reason::Settling, NEXT))
+            } else if next.run.as_ref().is_some_and(shows_what_would_be) {
+                pending(&mut next, on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS))
             } else if next.retry.is_some() {
                 awaits_retry(&mut next)
             } else {
@@ -136,6 +147,44 @@ const SETTLING: &str = "the request and all that it uses must stay the same for 
 const CREATE_PENDING: &str = "the answer to the creation of the run was lost; \
     the stack's deployments are searched for it once it can't be on its way any more";
 
+const OFFER_FOLLOWS: &str = "the preview has succeeded; what it shows is read, and is to be approved";
+
+/// A preview that was made for approval has nothing of what was asked for done yet.
+fn shows_what_would_be(run: &Run) -> bool {
+    run.purpose == Purpose::Preview && run.result == Some(Phase::Succeeded)
+}
+
+fn awaits_approval(next: &mut DeploymentStatus, unsaid: &Unsaid, resource: &str) -> Standing {
+    let Some(offered) = &next.approval else { return on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS) };
+    let standing = match offered.outdated {
+        Some(moved) => outdated(moved),
+        None => approval::standing(offered, unsaid, resource),
+    };
+    pending(next, standing)
+}
+
+fn outdates(next: &mut DeploymentStatus, moved: Moved) -> Standing {
+    if let Some(offered) = &mut next.approval {
+        (offered.token, offered.outdated) = (None, Some(moved));
+    }
+    pending(next, outdated(moved))
+}
+
+fn rejects(next: &mut DeploymentStatus, rejected: &Rejection) -> Standing {
+    let Some(offered) = &mut next.approval else { return on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS) };
+    let words = approval::rejection(offered, rejected);
+    (offered.token, offered.rejected) = (None, Some(rejected.clone()));
+    pending(next, Standing::Stalled(words))
+}
+
+fn outdated(moved: Moved) -> Standing {
+    let message = format!(
+        "what was to be approved is worth nothing any more: {}; it is put together anew",
+        approval::cause(moved)
+    );
+    on_its_way(Reason::AwaitingApproval, &message)
+}
+
 /// A new request waits. A run that is under way keeps its phase: what waits then is not the run.
 fn pending(next: &mut DeploymentStatus, standing: Standing) -> Standing {
     if next.run.as_ref().is_none_or(|run| run.result.is_some()) {
@@ -161,9 +210,9 @@ fn adopt(next: &mut DeploymentStatus, inputs: &Inputs, adoption: &Adoption, now:
         Adoption::Restored(request) => {
             next.uid = Some(inputs.uid.clone());
             next.request = Some(request.clone());
-            (next.intent, next.pending, next.retry) = (None, None, None);
-            // The end of another object's stack is no end of this one's.
-            next.run = next.run.take().filter(|run| run.result.is_some() && run.purpose != Purpose::Destroy);
+            (next.intent, next.pending, next.retry, next.approval) = (None, None, None, None);
+            // The end of another object's stack is no end of this one's, and nobody here awaits what awaited approval there.
+            next.run = next.run.take().filter(|run| run.result.is_some() && run.purpose == Purpose::Main);
             next.phase = next.run.as_ref().and_then(|run| run.result);
             Some(adopted())
         }
@@ -196,6 +245,10 @@ const fn waits(outcome: &Outcome) -> bool {
         | Outcome::CreateRefused(_)
         | Outcome::Following(_)
         | Outcome::CancelSent
+        | Outcome::Offered(_)
+        | Outcome::AwaitingApproval(_)
+        | Outcome::Outdated(_)
+        | Outcome::Rejected(_)
         | Outcome::AwaitingCancel(_)
         | Outcome::Failed(_) => true,
         Outcome::Released
@@ -381,6 +434,12 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let id = |status: &DeploymentStatus| status.run.as_ref().map(|run| run.id.clone());
     let result = |status: &DeploymentStatus| status.run.as_ref().and_then(|run| run.result);
     if let Some(run) = new.run.as_ref().filter(|run| Some(&run.id) != id(old).as_ref()) {
+        happenings.extend(run.approval.as_ref().map(|given| Happening {
+            warning: !given.verified,
+            reason: "Approved",
+            action: "Create",
+            note: format!("{} was {}", name(run), approval::approval(given)),
+        }));
         happenings.push(begun(run));
     }
     // Without a run, only that a request counts as handled can be told: of a new object, or of one that had none yet.
@@ -403,6 +462,7 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
     let outputs = outputs_event(old, new);
     let outputs_note = outputs.as_ref().map(|told| told.note.clone());
     happenings.extend(outputs);
+    happenings.extend(approval_event(old, new));
     match end {
         Some(result) if destroy::run(new).is_some() => happenings.push(destroy::ended(result, note)),
         Some(Phase::Succeeded) => {
@@ -420,6 +480,8 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
             let stalled = find(&new.conditions, types::STALLED).filter(|stalled| {
                 find(&old.conditions, types::STALLED).map(|before| &before.reason) != Some(&stalled.reason)
                     && outputs_note.as_ref() != Some(&stalled.message)
+                    // That has an event of its own.
+                    && stalled.reason != format!("{:?}", Reason::Rejected)
             });
             if let Some(stalled) = stalled {
                 happenings.push(Happening {
@@ -442,6 +504,19 @@ fn begun(run: &Run) -> Happening {
         _ => ("Triggered", "Create", "triggered"),
     };
     Happening { warning: false, reason, action, note: format!("{verb} {}", name(run)) }
+}
+
+/// Something new is to be approved, or was rejected.
+fn approval_event(old: &DeploymentStatus, new: &DeploymentStatus) -> Option<Happening> {
+    let (before, after) = (old.approval.as_ref(), new.approval.as_ref()?);
+    let is_offered = after.token.is_some() && before.is_none_or(|before| before.token != after.token);
+    if is_offered {
+        let note = approval::standing(after, &Unsaid::Everything, "pulumideployment/<name>").words().message.clone();
+        return Some(Happening { warning: false, reason: "AwaitingApproval", action: "Offer", note });
+    }
+    let rejected = after.rejected.as_ref().filter(|_| before.is_none_or(|before| before.rejected.is_none()))?;
+    let note = approval::rejection(after, rejected).message;
+    Some(Happening { warning: true, reason: "Rejected", action: "Reject", note })
 }
 
 /// Outputs were written anew, or something else than before is wrong with them.

@@ -77,6 +77,8 @@ pub struct DeploymentView {
     pub initiator: String,
     /// The variables of its settings: name → value in the clear, and whether it is secret.
     pub environment: BTreeMap<String, (String, bool)>,
+    /// The commit that it got, once its run has begun.
+    pub commit: Option<String>,
     /// The settings it runs with, merged, secrets in the clear as `{"secret": "value"}`.
     pub settings: Value,
     /// The step that runs or ran last; none before it runs.
@@ -101,6 +103,7 @@ impl DeploymentView {
             requested_by: deployment.requested_by.login.clone(),
             initiator: deployment.initiator.clone(),
             environment: settings::environment(&deployment.settings),
+            commit: deployment.commit.clone(),
             settings: deployment.settings.clone(),
             step: run.and_then(|run| Some(run.steps.get(run.current)?.name.clone())),
             steps: steps.iter().map(|step| (step.name.clone(), step.status().to_owned())).collect(),

@@ -162,6 +162,7 @@ const FULL: [(&str, &str); 6] = [
         timeout: 1h30m
         queueTimeout: 90s
         retry: {limit: 3, backoff: {initial: 1s, max: 24h}}
+        approval: {mode: Automatic}
         deletionPolicy: Orphan
         historyLimit: 0
         failureLogLines: 50
@@ -178,6 +179,7 @@ const FULL: [(&str, &str); 6] = [
         suspend: false
         settle: 0s
         supersede: Cancel
+        approval: {mode: Required}
         deletionPolicy: Destroy
         historyLimit: 50
         failureLogLines: 0
@@ -354,7 +356,7 @@ async fn a_minimal_manifest_gets_the_documented_defaults(
 #[case::deployment(
     DEPLOYMENT,
     "{settingsRef: {name: web-prod}, operation: update}",
-    "{stack: null, settings: null, settle: null, timeout: null, queueTimeout: null, retry: null}"
+    "{stack: null, settings: null, settle: null, timeout: null, queueTimeout: null, retry: null, approval: null}"
 )]
 #[tokio::test]
 async fn a_null_counts_as_absent(#[case] kind: &str, #[case] spec: &str, #[case] nulls: &str) {

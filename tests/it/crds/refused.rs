@@ -159,6 +159,8 @@ async fn targets_and_operations(#[case] spec: &str, #[case] expected: &str) {
 #[case::a_queue_timeout_without_unit("queueTimeout: '5'", "with the units h, m, s or ms")]
 #[case::no_time_in_the_queue("queueTimeout: 999ms", "queueTimeout must be at least 1s; leave it out")]
 #[case::retries_without_limit("retry: {backoff: {initial: 1s}}", "spec.retry.limit: Required value")]
+#[case::an_approval_without_mode("approval: {}", "spec.approval.mode: Required value")]
+#[case::an_approval_of_another_mode("approval: {mode: Manual}", "supported values: \"Automatic\", \"Required\"")]
 #[case::less_than_no_retries("retry: {limit: -1}", "should be greater than or equal to 0")]
 #[case::too_many_retries("retry: {limit: 101}", "should be less than or equal to 100")]
 #[case::no_wait("retry: {limit: 1, backoff: {initial: 0s}}", "backoff.initial must be at least 1s")]

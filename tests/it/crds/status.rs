@@ -10,6 +10,7 @@ use kube::{
 use pulumi_deployments_operator::api::{
     Condition, ConditionStatus, Deployment, DeploymentStatus, Organization, OrganizationStatus,
     StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
+    approval::{Basis, GivenApproval, Moved, PendingApproval, PreviewRun, Rejection},
     deployment::{
         Cancel, CancelReason, DriftFinding, DriftRemediation, Failure, HandledRequest, HistoryEntry, Intent, Job,
         Operation, PendingRequest, Phase, Purpose, Refusal, Retry, Run, Step, Target, Trigger, Update, WrittenOutputs,
@@ -116,19 +117,57 @@ fn settings() -> StackDeploymentSettingsStatus {
     }
 }
 
-fn deployment() -> DeploymentStatus {
-    let request = HandledRequest {
+fn handled() -> HandledRequest {
+    HandledRequest {
         number: LARGE,
         digest: text("v1:digest"),
         digest_without_rerun: Some(text("v1:digest")),
         settings_digest: Some(text("v1:key:digest")),
-    };
-    let target = Target {
+    }
+}
+
+fn basis() -> Basis {
+    Basis { settings: Some(text("v1:digest")), overrides: text("v1:digest"), stack_version: Some(LARGE) }
+}
+
+fn given() -> GivenApproval {
+    GivenApproval {
+        approved_by: text("anna@example.com"),
+        verified: true,
+        token: text("0123456789abcdef"),
+        commit: Some(text("c0ffee")),
+    }
+}
+
+fn pending_approval() -> PendingApproval {
+    PendingApproval {
+        token: Some(text("0123456789abcdef")),
+        request: handled(),
+        purpose: Purpose::Main,
+        operation: Operation::Update,
+        target: target(),
+        preview: Some(PreviewRun { id: text("id"), version: LARGE, url: Some(text("https://app.pulumi.com")) }),
+        commit: Some(text("c0ffee")),
+        resource_changes: BTreeMap::from([(text("replace"), 1)]),
+        basis: basis(),
+        policed: true,
+        outdated: Some(Moved::StackUpdate),
+        replaces: Some(Moved::Settings),
+        rejected: Some(Rejection { rejected_by: Some(text("anna@example.com")), at: TIME }),
+    }
+}
+
+fn target() -> Target {
+    Target {
         backend_url: text("https://api.pulumi.com"),
         organization: text("acme"),
         project: text("web"),
         stack: text("prod"),
-    };
+    }
+}
+
+fn deployment() -> DeploymentStatus {
+    let request = handled();
     DeploymentStatus {
         observed_generation: Some(3),
         last_handled_reconcile_at: Some(text("now")),
@@ -146,12 +185,14 @@ fn deployment() -> DeploymentStatus {
             attempt: 1,
             trigger: Some(Trigger::Retry),
             operation: Operation::DetectDrift,
-            target: target.clone(),
+            target: target(),
             holder: text("holder"),
             time: TIME,
             version_floor: Some(0),
             server_date: Some(TIME),
             secrets: Some(text("digest")),
+            basis: Some(basis()),
+            approval: Some(given()),
         }),
         refusal: Some(Refusal { digest: text("digest"), message: text("409 Conflict: stack is paused") }),
         run: Some(Run {
@@ -161,7 +202,7 @@ fn deployment() -> DeploymentStatus {
             trigger: Some(Trigger::Adopted),
             nonce: text("0123456789ABCDEF"),
             operation: Operation::Update,
-            target,
+            target: target(),
             secrets: Some(text("digest")),
             id: text("id"),
             version: LARGE,
@@ -187,10 +228,13 @@ fn deployment() -> DeploymentStatus {
             }],
             cancel: Some(Cancel { reason: CancelReason::Superseded, requested_at: TIME }),
             cancel_taken_back: true,
+            basis: Some(basis()),
+            approval: Some(given()),
             result: Some(Phase::Canceled),
             failure: Some(Failure { step: Some(text("pulumi update")), log: vec![text("error: no"), text("")] }),
         }),
         retry: Some(Retry { attempt: 2, at: TIME }),
+        approval: Some(pending_approval()),
         drift: Some(DriftFinding {
             detected: true,
             run: text("51035bee"),
@@ -241,6 +285,7 @@ fn history_entry() -> HistoryEntry {
         queued_at: Some(TIME),
         finished_at: Some(TIME),
         failed_step: Some(text("pulumi update")),
+        approval: Some(given()),
     }
 }
 

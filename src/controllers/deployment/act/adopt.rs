@@ -123,6 +123,8 @@ fn run_of(
         updates: vec![],
         cancel: None,
         cancel_taken_back: false,
+        basis: None,
+        approval: None,
         result: None,
         failure: None,
     }

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::{
     Outcome,
+    approval::{Papers, papers},
     destroy::{self, Stack},
     journal::{journal, record, run_of, withdraw},
 };
@@ -45,9 +46,13 @@ pub async fn create(
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
     let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+    let Papers { basis, approval } = match Box::pin(papers(&start, &deployment, connection, permit, context)).await {
+        Ok(papers) => papers,
+        Err(outcome) => return Ok((deployment, *outcome)),
+    };
     let Identity { request, attempt, trigger } =
         identity(inputs, &start, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
-    let Start { purpose, operation, target, mut body, settings_digest: _, digest } = start;
+    let Start { purpose, operation, target, mut body, settings_digest: _, digest, subject: _, approved: _ } = start;
     let stack = connection.stack(&target.project, &target.stack);
     let stack_key = format!("{} {target}", target.backend_url);
     let secrets = secrets::fingerprint(&deployment, &target, context);
@@ -64,6 +69,8 @@ pub async fn create(
         version_floor: context.memory.latest_version(&stack_key),
         server_date: connection.client.server_date().map(Time::from),
         secrets,
+        basis,
+        approval,
     };
     mark(&mut body, &intent.nonce);
 

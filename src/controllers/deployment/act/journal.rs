@@ -16,7 +16,7 @@ use crate::{
     },
     controllers::{
         Context, Error,
-        deployment::{history, plan::Inputs},
+        deployment::{approval::after_record, history, plan::Inputs},
         write,
     },
 };
@@ -46,7 +46,7 @@ pub async fn take_over(
     next.uid = deployment.uid();
     next.request = Some(request);
     next.run = run;
-    (next.pending, next.refusal) = (None, None);
+    (next.pending, next.refusal, next.approval) = (None, None, None);
     write::status(&context.kube, deployment, &next).await
 }
 
@@ -102,6 +102,9 @@ fn record_patch(live: &Deployment, status: &DeploymentStatus, run: &Run, history
         history::remember(&mut history, entry, history_limit);
     }
     let mut operations = guards(live, &run.nonce);
+    let pending = after_record(status.approval.clone(), run);
+    let is_spent = status.approval.is_some() && pending.is_none();
+    operations.extend(pending.map(|pending| json!({"op": "add", "path": "/status/approval", "value": pending})));
     operations.extend([
         json!({"op": "add", "path": "/status/run", "value": run}),
         json!({"op": "add", "path": "/status/request", "value": run.request}),
@@ -112,6 +115,7 @@ fn record_patch(live: &Deployment, status: &DeploymentStatus, run: &Run, history
         ("refusal", status.refusal.is_some()),
         ("retry", status.retry.is_some()),
         ("pending", status.pending.is_some()),
+        ("approval", is_spent),
     ];
     let spent = spent.iter().filter(|(_, is_there)| *is_there);
     operations.extend(spent.map(|(field, _)| json!({"op": "remove", "path": format!("/status/{field}")})));
@@ -169,6 +173,8 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         version_floor: _,
         server_date: _,
         secrets,
+        basis,
+        approval,
     } = intent;
     Run {
         request: request.clone(),
@@ -190,6 +196,8 @@ pub fn run_of(intent: &Intent, id: String, version: u64, url: Option<String>, st
         updates: vec![],
         cancel: None,
         cancel_taken_back: false,
+        basis: basis.clone(),
+        approval: approval.clone(),
         result: None,
         failure: None,
     }

@@ -1,6 +1,7 @@
 //! IO, writes: a plan for a Deployment → what came of it.
 
 mod adopt;
+mod approval;
 mod cancel;
 mod create;
 mod destroy;
@@ -15,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::{info, warn};
 
+pub use self::approval::LOOK;
 use self::{drift_run::Reading, recover::Search};
 use super::{
     gather::{Means, resource},
@@ -27,6 +29,7 @@ use super::{
 use crate::{
     api::{
         Deployment, Time,
+        approval::Rejection,
         deployment::{Failure, Intent, Phase, Purpose, Run},
         names::RESOLVE_CREATE,
     },
@@ -60,6 +63,9 @@ pub async fn act(
         (Plan::Settle(remaining), _) => (deployment, Outcome::Settling(remaining)),
         (Plan::AwaitBudget, _) => (deployment, Outcome::AwaitingBudget),
         (Plan::AwaitRetry(remaining), _) => (deployment, Outcome::AwaitingRetry(remaining)),
+        (Plan::Outdate(moved), _) => (deployment, Outcome::Outdated(moved)),
+        (Plan::AwaitApproval(unsaid), _) => (deployment, Outcome::AwaitingApproval(unsaid)),
+        (Plan::Reject(rejected_by), _) => (deployment, Outcome::Rejected(Rejection { rejected_by, at: now })),
         (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::CreatePending(remaining)),
         (Plan::Withdraw, _) => withdraw(deployment, context).await?,
         (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
@@ -79,10 +85,17 @@ pub async fn act(
         (Plan::Release, _) => release(deployment, context).await?,
         (Plan::Create(start), Some(connection)) => match permit {
             Some(mut permit) => {
-                create::create(*start, inputs, deployment, &connection, &mut permit, context, now).await?
+                // On the heap, as below: in one frame with all the others it would be too much for a thread's stack.
+                let create = create::create(*start, inputs, deployment, &connection, &mut permit, context, now);
+                Box::pin(create).await?
             }
             None => (deployment, Outcome::AwaitingBudget),
         },
+        (Plan::Offer(start), Some(connection)) => {
+            let offer = approval::offer_for_approval(*start, inputs, &deployment, &connection, permit, context);
+            let outcome = Box::pin(offer).await;
+            (deployment, outcome)
+        }
         (Plan::Recover(intent), Some(connection)) => recover(&intent, &this, deployment, &connection, context).await?,
         (Plan::AdoptNamed(intent, id), Some(connection)) => {
             adopt_named(&intent, &id, &this, deployment, &connection, context).await?
@@ -101,6 +114,7 @@ pub async fn act(
         (Plan::Hold, _)
         | (
             Plan::Create(_)
+            | Plan::Offer(_)
             | Plan::Recover(_)
             | Plan::AdoptNamed(..)
             | Plan::TakeOver(..)
@@ -315,7 +329,11 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
         | Outcome::AwaitingCancel(FailedCancel { standing: _, remaining }) => {
             Action::requeue(*remaining + Duration::from_millis(1))
         }
+        Outcome::Offered(pending) if pending.outdated.is_some() => Action::requeue(AT_ONCE),
         Outcome::Held
+        | Outcome::Offered(_)
+        | Outcome::AwaitingApproval(_)
+        | Outcome::Rejected(_)
         | Outcome::Waiting(_)
         | Outcome::Refused(_)
         | Outcome::AwaitingBudget
@@ -327,6 +345,7 @@ pub fn next(outcome: &Outcome, inputs: &Inputs, deployment: &Deployment, context
         | Outcome::Adopted(_)
         | Outcome::TakenOver
         | Outcome::CancelSent
+        | Outcome::Outdated(_)
         | Outcome::Concluded { .. } => {
             context.memory.succeeded(&uid);
             Action::requeue(AT_ONCE)

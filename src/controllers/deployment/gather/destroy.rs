@@ -13,6 +13,7 @@ use super::{Means, leads_to, owner};
 use crate::{
     api::{
         Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        approval::Basis,
         deployment::{Operation, Purpose, Target},
     },
     controllers::{
@@ -22,6 +23,7 @@ use crate::{
         connections::Connection,
         context::Way,
         deployment::{
+            approval::Subject,
             desired,
             destroy::LETS_GO,
             plan::{Inputs, Road, Start},
@@ -83,10 +85,12 @@ pub async fn look(
         "body": without_secrets(&body),
         "requestedAt": inputs.requested_at,
     }));
-    // It follows no settings.
-    let settings_digest = None;
     let (purpose, operation) = (Purpose::Destroy, OPERATION);
-    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, settings_digest, digest })))
+    // It follows no settings, and nobody has to approve it.
+    let basis = Basis { settings: None, overrides: digest.clone(), stack_version: None };
+    let subject = Subject { purpose, operation, basis };
+    let (settings_digest, approved) = (None, None);
+    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, settings_digest, digest, subject, approved })))
 }
 
 /// The stack. The record decides where there is one: a reference may be gone or lead elsewhere by now.

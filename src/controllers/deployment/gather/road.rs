@@ -1,5 +1,7 @@
 //! IO, reads only: what stands between a new request and its run, nearest first.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -8,8 +10,9 @@ use super::{Means, cached_settings, dependencies};
 use crate::{
     api::{
         Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        approval::Basis,
         condition::{find, is_ready, types},
-        deployment::{Purpose, Target},
+        deployment::{Operation, Purpose, Target},
         reference::StackRef,
         settings::SourceKind,
     },
@@ -17,14 +20,17 @@ use crate::{
         Context, Error,
         access::Verdict,
         conditions::Words,
+        connections::Connection,
         context::Way,
         deployment::{
+            act::LOOK,
+            approval::{self, Approved, Step, Subject},
             desired,
             plan::{Inputs, Road, Start},
             reason::Reason,
         },
         digest::{self, without_secrets},
-        document::references,
+        document::{Values, references},
         links::{Kind, Resource},
         sources,
     },
@@ -95,7 +101,10 @@ pub async fn look(
     if let Some(words) = dependencies::cycle(deployment, context) {
         return Ok(Road::Refused(words));
     }
-    if let Some(remaining) = settling(deployment, context, this, inputs) {
+    // What is offered for approval says itself what must be the same.
+    if !approval::is_offered(&inputs.request, status)
+        && let Some(remaining) = settling(deployment, context, this, inputs)
+    {
         return Ok(Road::Settling(remaining));
     }
     if let Some(words) = dependencies::unready(deployment, context).await? {
@@ -110,13 +119,61 @@ pub async fn look(
     if let Some(missing) = found.missing {
         return Ok(Road::Waiting(Words::new(Reason::SourceMissing, missing)));
     }
-    match connection.governor.try_acquire(CallClass::Create, &this.namespace, &context.wakers.waiter(this), 1) {
-        Admission::Ticket => return Ok(Road::AwaitingBudget),
-        Admission::Granted(permit) => means.permit = Some(permit),
+    let settled = Settled { target, connection, values: &found.values, role, settings_digest };
+    Ok(at_the_end(deployment, status, context, this, inputs, means, settled))
+}
+
+/// What is known once nothing stands in the way any more.
+struct Settled<'a> {
+    target: Target,
+    connection: Arc<Connection>,
+    values: &'a Values,
+    role: Option<String>,
+    settings_digest: Option<String>,
+}
+
+/// What is next for the request, and the budget that it takes.
+fn at_the_end(
+    deployment: &Deployment,
+    status: &DeploymentStatus,
+    context: &Context,
+    this: &Resource,
+    inputs: &Inputs,
+    means: &mut Means,
+    settled: Settled<'_>,
+) -> Road {
+    let Settled { target, connection, values, role, settings_digest } = settled;
+    let operation = deployment.spec.operation;
+    let mut body = desired::body(&deployment.spec, operation, values, role.as_deref());
+    let overrides = context.key.digest(&json!({"target": target, "body": without_secrets(&body)}));
+    let basis = Basis { settings: settings_digest.clone(), overrides, stack_version: None };
+    let subject = Subject { purpose: Purpose::Main, operation, basis };
+    let step = approval::step(inputs, status, &subject);
+    let purpose = match &step {
+        Step::Offer(Some(_)) => Purpose::Preview,
+        step => step.purpose().unwrap_or(subject.purpose),
+    };
+    let operation = if purpose == Purpose::Preview { Operation::Preview } else { operation };
+    let mut approved = None;
+    if purpose == Purpose::Preview {
+        body = desired::body(&deployment.spec, operation, values, role.as_deref());
+    } else if let Step::Approved(pending, by) = &step {
+        approved = Some(Approved::of(pending, by.clone()));
+        desired::pin(&mut body, pending.commit.as_deref());
+    }
+    let call = match &step {
+        Step::Run(Purpose::Preview) | Step::Approved(..) => Some((CallClass::Create, 2)),
+        Step::Run(_) => Some((CallClass::Create, 1)),
+        Step::Offer(Some(_)) => Some((CallClass::Observe, LOOK)),
+        Step::Offer(None) | Step::Outdated(_) | Step::Wait(_) | Step::Reject(_) => None,
+    };
+    if let Some((class, units)) = call {
+        match connection.governor.try_acquire(class, &this.namespace, &context.wakers.waiter(this), units) {
+            Admission::Ticket => return Road::AwaitingBudget,
+            Admission::Granted(permit) => means.permit = Some(permit),
+        }
     }
     means.connection = Some(connection);
-    let (purpose, operation) = (Purpose::Main, deployment.spec.operation);
-    let body = desired::body(&deployment.spec, operation, &found.values, role.as_deref());
     let digest = context.key.digest(&json!({
         "request": inputs.request,
         "target": target,
@@ -124,7 +181,7 @@ pub async fn look(
         "settings": settings_digest,
         "requestedAt": inputs.requested_at,
     }));
-    Ok(Road::Open(Box::new(Start { purpose, operation, target, body, settings_digest, digest })))
+    Road::Open(Box::new(Start { purpose, operation, target, body, settings_digest, digest, subject, approved }))
 }
 
 fn stack(deployment: &Deployment, context: &Context) -> Option<StackRef> {

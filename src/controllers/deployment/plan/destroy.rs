@@ -2,7 +2,8 @@
 //! only when that has succeeded is the resource let go.
 
 use super::{
-    Inputs, Plan, Stage, cancel, conclusion, down_the_road, follow, hold, is_new, out_of_time, owed, stage, suspended,
+    Inputs, Plan, Stage, cancel, conclusion, create, down_the_road, follow, hold, is_new, out_of_time, owed, stage,
+    suspended,
 };
 use crate::{
     api::{
@@ -58,7 +59,8 @@ fn destroy(inputs: &Inputs, status: &DeploymentStatus) -> Plan {
     if inputs.suspended {
         return Plan::Wait(suspended(&format!("the stack is not destroyed, and this resource stays; {LETS_GO}")));
     }
-    down_the_road(inputs, status)
+    // Who may delete the resource may destroy the stack: its policy says so.
+    down_the_road(inputs, |start| create(status, start))
 }
 
 /// A run that stands in the way is canceled while it is queued; whatever runs is only ever canceled by its time-out.

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     api::{
         Time,
+        approval::Basis,
         deployment::{Cancel, Job, OutputsSpec, Refusal, Step},
     },
     controllers::deployment::request::{Identity, Settings, identity},
@@ -91,6 +92,9 @@ pub(in crate::controllers::deployment) fn inputs(request: u8) -> Inputs {
         timeout: None,
         queue_timeout: None,
         retry: None,
+        approval: ApprovalMode::Automatic,
+        word: Word::default(),
+        resource: "--namespace=team pulumideployment/web".into(),
         now: Time::from_seconds(0),
         service_now: Time::from_seconds(0),
         random: u32::MAX,
@@ -115,6 +119,12 @@ fn words() -> Words {
     Words { reason: "Why".into(), message: String::new() }
 }
 
+/// An update, of settings whose content nobody has changed.
+pub(in crate::controllers::deployment) fn subject() -> Subject {
+    let basis = Basis { settings: Some("settings".into()), overrides: "overrides".into(), stack_version: None };
+    Subject { purpose: Purpose::Main, operation: Operation::Update, basis }
+}
+
 pub(in crate::controllers::deployment) fn open_road(request: u8) -> Road {
     Road::Open(Box::new(Start {
         purpose: Purpose::Main,
@@ -123,7 +133,25 @@ pub(in crate::controllers::deployment) fn open_road(request: u8) -> Road {
         body: Node::object(),
         settings_digest: None,
         digest: format!("start {request}"),
+        subject: subject(),
+        approved: None,
     }))
+}
+
+/// The open road, with what is next for the request at its end, as `gather` reads it.
+fn road_to_approval(inputs: &Inputs, status: &DeploymentStatus, request: u8, content: u8) -> Road {
+    let mut subject = subject();
+    subject.basis.settings = Some(format!("settings {content}"));
+    let step = approval::step(inputs, status, &subject);
+    let purpose = if matches!(step, approval::Step::Offer(Some(_))) { Some(Purpose::Preview) } else { step.purpose() };
+    let purpose = purpose.unwrap_or(subject.purpose);
+    let approved = match step {
+        approval::Step::Approved(pending, by) => Some(Approved::of(pending, by)),
+        _ => None,
+    };
+    let Road::Open(start) = open_road(request) else { return Road::NotRead };
+    let operation = if purpose == Purpose::Preview { Operation::Preview } else { subject.operation };
+    Road::Open(Box::new(Start { purpose, operation, subject, approved, ..*start }))
 }
 
 fn seen(stage: Stage) -> Sighting {
@@ -160,7 +188,12 @@ fn word(plan: &Plan) -> String {
         Plan::Settle(_) => "settle".into(),
         Plan::AwaitBudget => "await budget".into(),
         Plan::AwaitRetry(_) => "await retry".into(),
+        Plan::Create(start) if start.purpose != Purpose::Main => format!("create {:?}", start.purpose),
         Plan::Create(_) => "create".into(),
+        Plan::Offer(_) => "offer".into(),
+        Plan::Outdate(moved) => format!("outdate: {moved:?}"),
+        Plan::AwaitApproval(unsaid) => format!("await approval: {unsaid:?}"),
+        Plan::Reject(by) => format!("reject: {by:?}"),
         Plan::AwaitOutcome(_) => "await outcome".into(),
         Plan::Recover(_) => "recover".into(),
         Plan::AdoptNamed(_, id) => format!("adopt {id}"),
@@ -552,13 +585,41 @@ fn policy_takes_an_attempt_back(#[case] retry: Option<RetryPolicy>) {
 
 #[test]
 fn each_run_has_an_identity_of_its_own() {
-    let identity = |request: u8, status: &DeploymentStatus| {
-        let Identity { request, attempt, trigger } = identity(&inputs(request), &start_of(request), status);
-        (request.number, request.digest, attempt, trigger.unwrap())
+    let identity = |request: u8, purpose: Purpose, status: &DeploymentStatus| {
+        let start = Start { purpose, ..start_of(request) };
+        let Identity { request, attempt, trigger } = identity(&inputs(request), &start, status);
+        (request.number, request.digest, attempt, trigger)
     };
-    assert_eq!(identity(1, &DeploymentStatus::default()), (1, digest_of(1), 1, Trigger::Created));
-    assert_eq!(identity(1, &with_retry()), (1, digest_of(1), 2, Trigger::Retry));
-    assert_eq!(identity(2, &with_retry()), (2, digest_of(2), 1, Trigger::Changed));
+    let (main, preview) = (Purpose::Main, Purpose::Preview);
+    assert_eq!(identity(1, main, &DeploymentStatus::default()), (1, digest_of(1), 1, Some(Trigger::Created)));
+    assert_eq!(identity(1, main, &with_retry()), (1, digest_of(1), 2, Some(Trigger::Retry)));
+    assert_eq!(identity(2, main, &with_retry()), (2, digest_of(2), 1, Some(Trigger::Changed)));
+    let mut previewed = with_run(Some(Phase::Succeeded), false);
+    let run = previewed.run.as_mut().unwrap();
+    (run.purpose, run.trigger) = (preview, Some(Trigger::Rerun));
+    assert_eq!(identity(1, preview, &previewed), (1, digest_of(1), 2, Some(Trigger::Rerun)), "another look");
+    assert_eq!(identity(1, main, &previewed), (1, digest_of(1), 1, Some(Trigger::Rerun)));
+}
+
+/// What a second attempt would do is not what was approved; a preview harms nobody.
+#[test]
+fn an_approval_is_good_for_one_run() {
+    let required = ApprovalMode::Required;
+    let fails = Inputs { retry: Some(retries(5)), sighting: seen(Stage::Failed), ..inputs(1) };
+    let status = with_run(None, false);
+    assert_eq!(word(&plan(&Inputs { approval: required, ..fails.clone() }, &status)), "conclude: Failed");
+    let mut approved = status.clone();
+    let given = json!({"approvedBy": "anna", "verified": true, "token": "t"});
+    approved.run.as_mut().unwrap().approval = serde_json::from_value(given).unwrap();
+    assert_eq!(word(&plan(&fails, &approved)), "conclude: Failed", "whatever the mode is by then");
+    let mut preview = status;
+    preview.run.as_mut().unwrap().purpose = Purpose::Preview;
+    let again = word(&plan(&Inputs { approval: required, ..fails }, &preview));
+    assert!(again.starts_with("conclude: Failed, and attempt 2"), "{again}");
+
+    let due = Inputs { retry: Some(retries(1)), now: at(10), road: open_road(1), ..inputs(1) };
+    assert_eq!(word(&plan(&due, &with_retry())), "create");
+    assert_eq!(word(&plan(&Inputs { approval: required, ..due }, &with_retry())), "idle", "it is taken back");
 }
 
 fn start_of(request: u8) -> Start {

@@ -568,3 +568,19 @@ fn ready_does_not_outlive_its_request(#[case] outcome: Outcome) {
         assert_eq!(status(&waiting, &inputs(2), &outcome, at(3)), waiting, "once");
     }
 }
+
+/// A preview that was made for approval is nothing that was asked for, here or in the cluster that a backup comes from.
+#[test]
+fn a_preview_alone_is_not_the_end_of_a_request() {
+    let mut before = with_run(None);
+    before.run.as_mut().unwrap().purpose = Purpose::Preview;
+    let view = Some(Box::new(view(Stage::Succeeded)));
+    let ended = Outcome::Concluded { result: Phase::Succeeded, view, failure: None, drift: None, retry: None };
+    let after = status(&before, &inputs(1), &ended, at(5));
+    let ready = find(&after.conditions, types::READY).unwrap();
+    assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::Unknown, "AwaitingApproval"));
+    assert_eq!(after.phase, Some(Phase::Pending));
+    let adopted = Outcome::Adopted(Adoption::Restored(handled(1)));
+    let restored = status(&after, &inputs(1), &adopted, at(6));
+    assert_eq!((restored.run, restored.approval, restored.phase), (None, None, None));
+}

@@ -36,6 +36,16 @@ impl Simulator {
         })
     }
 
+    /// Someone pushes a commit to a branch: the runs that begin from now on get it.
+    pub fn push_commit(&self, repository: &str, branch: &str, commit: &str) {
+        self.shared.world().repositories.push(repository, branch, commit);
+    }
+
+    /// Makes a repository's runs not say which commit they got, as with an executor image of one's own.
+    pub fn hide_commits(&self, repository: &str) {
+        self.shared.world().repositories.hide(repository);
+    }
+
     /// Has the organization trust an issuer of ID tokens; one that it trusts already under that URL is replaced.
     ///
     /// # Errors

@@ -47,8 +47,10 @@ impl World {
             return;
         };
         let run = Run::new(plan::plan(self, stack, deployment), at);
+        let commit = self.repositories.commit_of(&deployment.settings);
         if let Some(deployment) = self.deployments.get_mut(&key) {
             deployment.status = Status::Running;
+            deployment.commit = commit;
             deployment.run = Some(run);
         }
         self.enter_step(key, at);
@@ -141,7 +143,10 @@ impl World {
                 ("ci.system".to_owned(), "Pulumi Deploy".to_owned()),
                 ("exec.agent".to_owned(), "pulumi-deploy-executor".to_owned()),
                 ("exec.kind".to_owned(), "cli".to_owned()),
-            ]),
+            ])
+            .into_iter()
+            .chain(deployment.commit.iter().map(|commit| ("git.head".to_owned(), commit.clone())))
+            .collect(),
             changes: work.changes.clone(),
             resources: work.resources,
             requested_by: Arc::clone(&deployment.requested_by),

@@ -52,6 +52,7 @@ impl World {
             requested_by: order.requested_by,
             initiator: order.initiator,
             settings: order.settings,
+            commit: None,
             run: None,
             updates: Vec::new(),
             generation: 0,

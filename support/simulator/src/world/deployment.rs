@@ -120,6 +120,8 @@ pub(crate) struct Deployment {
     pub(crate) initiator: String,
     /// The settings it runs with, merged.
     pub(crate) settings: Value,
+    /// The commit that it got; none before its run began, or without a Git repository.
+    pub(crate) commit: Option<String>,
     pub(crate) run: Option<Run>,
     /// Where its updates are in the stack's history.
     pub(crate) updates: Vec<usize>,

@@ -8,6 +8,7 @@ pub(crate) mod deployment;
 pub(crate) mod drift;
 pub(crate) mod organization;
 pub(crate) mod people;
+mod repositories;
 pub(crate) mod schedule;
 pub(crate) mod stack;
 mod state;
@@ -26,6 +27,7 @@ use crate::settings::Decoder;
 use deployment::Deployment;
 use organization::Organization;
 use people::{Access, Role};
+use repositories::Repositories;
 use schedule::ScheduleKey;
 use stack::Stack;
 
@@ -49,6 +51,7 @@ pub(crate) struct World {
     pub(crate) tokens: HashMap<String, Access>,
     pub(crate) stacks: BTreeMap<StackKey, Stack>,
     pub(crate) deployments: BTreeMap<DeploymentKey, Deployment>,
+    pub(crate) repositories: Repositories,
     agenda: BinaryHeap<Reverse<Entry>>,
     next_key: u64,
 }
@@ -85,6 +88,7 @@ impl World {
             tokens: HashMap::new(),
             stacks: BTreeMap::new(),
             deployments: BTreeMap::new(),
+            repositories: Repositories::default(),
             agenda: BinaryHeap::new(),
             next_key: 1,
         }

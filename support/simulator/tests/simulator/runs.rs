@@ -70,6 +70,35 @@ async fn every_operation_has_its_step() {
 }
 
 #[tokio::test]
+async fn a_run_gets_the_commit_that_its_branch_is_at() {
+    let bench = bench().await;
+    let commit = async |request: Value| {
+        let body = run(&bench, request).await;
+        let path = stack_path(&format!("/deployments/{}/updates", body["id"].as_str().unwrap()));
+        let told = bench.api.get(&path).await.expect(200)[0]["info"]["environment"]["git.head"].clone();
+        let view = bench.simulator.deployments(STACK).pop().unwrap();
+        assert_eq!(view.commit.as_deref(), told.as_str());
+        view.commit
+    };
+    let first = commit(with_source("preview")).await.unwrap();
+    assert_eq!(first.len(), 40);
+    assert_eq!(commit(with_source("update")).await.as_deref(), Some(first.as_str()));
+
+    let request = with_source("update");
+    let repository = request["sourceContext"]["git"]["repoUrl"].as_str().unwrap().to_owned();
+    let branch = request["sourceContext"]["git"]["branch"].as_str().unwrap().to_owned();
+    bench.simulator.push_commit(&repository, &branch, "c0ffee");
+    assert_eq!(commit(request.clone()).await.as_deref(), Some("c0ffee"));
+
+    let mut pinned = request.clone();
+    pinned["sourceContext"]["git"] = json!({"repoUrl": repository, "commit": first});
+    assert_eq!(commit(pinned).await, Some(first));
+
+    bench.simulator.hide_commits(&repository);
+    assert_eq!(commit(request).await, None);
+}
+
+#[tokio::test]
 async fn the_update_is_shown() {
     let bench = bench().await;
     bench.simulator.hold_at(STACK, "pulumi update").unwrap();

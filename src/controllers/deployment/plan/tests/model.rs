@@ -6,6 +6,8 @@
 //!  ────────            ───────────────────                       ──────────────        ───────────
 //!  asks for 2      ┌─► read, `plan` ◄─────────────────────────── status, version
 //!  instead of 1    │     │
+//!  approves        │     ├─ Offer, Outdate, Reject: `status` says so
+//!  rejects         │     │
 //!  writes a label  │     ├─ Create ──► journal ────(version)────► intent
 //!  deletes         │     │               │
 //!  others change   │     │               │
@@ -49,6 +51,7 @@ use rstest::rstest;
 
 use super::{
     super::super::{
+        approval::{Latest, Look, after_record, offer},
         history::note_pending,
         outcome::Outcome,
         outputs::{self, Report},
@@ -58,9 +61,13 @@ use super::{
     *,
 };
 use crate::{
-    api::deployment::{Cancel, WrittenOutputs},
+    api::{
+        approval::{PendingApproval, Rejection},
+        deployment::{Cancel, WrittenOutputs},
+    },
     controllers::{
         conditions::Standing,
+        digest::InstallKey,
         requeue::{Consequence, Retry},
     },
     pulumi::Class,
@@ -143,8 +150,8 @@ struct Memory {
 /// What a process is at.
 #[derive(Clone, Debug, Hash)]
 enum Task {
-    /// A run is to be created, with these settings.
-    Journal(u8),
+    /// A run is to be created.
+    Journal(Kept<Start>),
     /// The intent is journaled, the POST is next.
     Post(u8),
     /// The POST is out.
@@ -270,11 +277,30 @@ struct World {
     gives_outputs: bool,
     /// The nonces of the runs whose outputs somebody has tried to write.
     outputs_tried: BTreeSet<u8>,
+    approving: Approving,
     memory: Memory,
     work: Option<Work>,
     /// What a process that was replaced is still at.
     leftover: Option<Work>,
     budget: Budget,
+}
+
+/// What has to do with approval.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Approving {
+    mode: ApprovalMode,
+    word: Word,
+    /// Every token that somebody has approved.
+    approved: BTreeSet<String>,
+    /// The content of the settings, which may change behind everybody's back.
+    content: u8,
+    /// The stack's latest update, as others make them.
+    updates: u8,
+    /// How often the content, or the stack, may still move.
+    moves: u8,
+    /// How often a person may still reject, and how often change the mode.
+    rejections: u8,
+    flips: u8,
 }
 
 type Steps = Vec<(&'static str, World)>;
@@ -345,6 +371,7 @@ impl World {
             drawn: has_another.then_some((0, 0, Purpose::Main, 1)).into_iter().collect(),
             gives_outputs: rules.budget.crashes + rules.budget.losses < 2,
             outputs_tried: BTreeSet::new(),
+            approving: Approving::default(),
             memory: Memory::default(),
             work: None,
             leftover: None,
@@ -447,8 +474,58 @@ impl World {
         if rules.deletion.is_some() && !self.deleting {
             steps.push(("a person deletes the resource", self.written(None, |next| next.deleting = true)));
         }
+        steps.extend(self.approval_steps());
         if self.budget.labels > 0 {
             steps.push(("somebody writes a label", self.written(None, |next| next.budget.labels -= 1)));
+        }
+        steps
+    }
+
+    /// What people and others do that an approval has to do with.
+    fn approval_steps(&self) -> Steps {
+        let mut steps = vec![];
+        let it = &self.approving;
+        if let Some(token) = self.status.approval.as_ref().and_then(|pending| pending.token.clone()) {
+            if it.word.approve.as_ref() != Some(&token) {
+                steps.push((
+                    "a person approves what is offered",
+                    self.written(None, |next| {
+                        next.approving.approved.insert(token.clone());
+                        next.approving.word.approve = Some(token.clone());
+                        next.approving.word.by = Some("anna".into());
+                    }),
+                ));
+            }
+            if it.rejections > 0 {
+                steps.push((
+                    "a person rejects what is offered",
+                    self.written(None, |next| {
+                        next.approving.rejections -= 1;
+                        next.approving.word.reject = Some(token.clone());
+                    }),
+                ));
+            }
+        }
+        if it.moves > 0 {
+            let mut changed = self.clone();
+            changed.approving.moves -= 1;
+            let mut updated = changed.clone();
+            changed.approving.content += 1;
+            updated.approving.updates += 1;
+            steps.push(("the content of the settings changes", changed));
+            steps.push(("somebody else updates the stack", updated));
+        }
+        if it.flips > 0 {
+            steps.push((
+                "a person changes the mode",
+                self.written(None, |next| {
+                    next.approving.flips -= 1;
+                    next.approving.mode = match next.approving.mode {
+                        ApprovalMode::Automatic => ApprovalMode::Required,
+                        ApprovalMode::Required => ApprovalMode::Automatic,
+                    };
+                }),
+            ));
         }
         steps
     }
@@ -515,6 +592,8 @@ impl World {
             retry: Some(retries(rules.retries)),
             timeout: rules.times_out.then_some(SOON),
             queue_timeout: rules.times_out.then_some(SOON),
+            approval: self.approving.mode,
+            word: self.approving.word.clone(),
             recovery,
             cancel_sent: active.is_some_and(|run| self.memory.cancels.contains(&run.id)),
             adopt: self.annotated.then_some(Adoptee::Latest),
@@ -563,9 +642,16 @@ impl World {
         if !could_start(inputs, &self.status) {
             return vec![Road::NotRead];
         }
-        let start = Start { purpose: self.purpose(), ..start_of(self.asked) };
+        if self.deleting {
+            let start = Start { purpose: Purpose::Destroy, ..start_of(self.asked) };
+            return vec![Road::Open(Box::new(start))];
+        }
         let closed = (content == Content::Unknown).then(|| Road::Waiting(words()));
-        closed.into_iter().chain([Road::Open(Box::new(start))]).collect()
+        let road = road_to_approval(inputs, &self.status, self.asked, self.approving.content);
+        let Road::Open(start) = road else { unreachable!("it is open") };
+        let settings_digest = (content != Content::Ignored).then(|| settings_digest(self.settings));
+        let open = Road::Open(Box::new(Start { settings_digest, ..*start }));
+        closed.into_iter().chain([open]).collect()
     }
 
     /// What a process has read that has read these settings, and that outputs are declared.
@@ -597,7 +683,7 @@ impl World {
     /// Plans without a call or a write of their own are done at once.
     fn begin(&mut self, plan: Plan) -> Task {
         Task::finish(match plan {
-            Plan::Create(_) => return Task::Journal(self.settings),
+            Plan::Create(start) => return Task::Journal(Kept::new(*start)),
             Plan::TakeOver(..) => return Task::TakeOver,
             Plan::Recover(intent) => return Task::Search(self.drawn_of(&intent.nonce).unwrap()),
             Plan::Withdraw => return Task::withdraw(self.nonce().unwrap(), Outcome::Withdrawn),
@@ -608,6 +694,11 @@ impl World {
             Plan::Release => return Task::Release,
             Plan::WriteOutputs(run) => return Task::WriteOutputs(self.drawn_of(&run.nonce).unwrap()),
             Plan::AwaitOutputs(_) => panic!("the service is in reach here"),
+            Plan::Offer(start) => Outcome::Offered(Box::new(self.offers(&start))),
+            Plan::Outdate(moved) => Outcome::Outdated(moved),
+            Plan::AwaitApproval(unsaid) => Outcome::AwaitingApproval(unsaid),
+            Plan::Reject(rejected_by) => Outcome::Rejected(Rejection { rejected_by, at: at(0) }),
+            Plan::Refuse(words) => Outcome::Refused(words),
             Plan::Idle => Outcome::Nothing,
             Plan::Hold => Outcome::Held,
             Plan::Wait(words) => Outcome::Waiting(words),
@@ -621,21 +712,27 @@ impl World {
                 Outcome::Concluded { result, view: view.map(Box::new), failure: None, drift: None, retry }
             }
             Plan::Adopt(Adoption::SettingsDigest(request)) => Outcome::Adopted(Adoption::SettingsDigest(request)),
-            Plan::Adopt(_)
-            | Plan::Refuse(_)
-            | Plan::Settle(_)
-            | Plan::AwaitBudget
-            | Plan::AwaitCancel(_)
-            | Plan::AdoptNamed(..) => {
+            Plan::Adopt(_) | Plan::Settle(_) | Plan::AwaitBudget | Plan::AwaitCancel(_) | Plan::AdoptNamed(..) => {
                 panic!("nothing here leads to {}", word(&plan))
             }
         })
     }
 
+    /// What is to be approved, as `act` reads it.
+    fn offers(&self, start: &Start) -> PendingApproval {
+        let latest = Latest { version: self.approving.updates.into(), ended: Some(at(0)) };
+        let look = Look { commit: Some("c0ffee".into()), resource_changes: BTreeMap::new(), began: None, latest };
+        let preview = self.status.run.as_ref().filter(|_| start.purpose == Purpose::Preview).map(|run| (run, look));
+        let asked = Start { purpose: start.subject.purpose, ..start.clone() };
+        let request = identity(&self.inputs(Content::Ignored), &asked, &self.status).request;
+        let key = InstallKey::new(vec![7].into());
+        offer(&start.subject, request, &start.target, preview, self.status.approval.as_ref(), false, &key)
+    }
+
     fn process_steps(&self, rules: Rules, process: Process, work: &Work) -> Steps {
         let by = By { world: self, process, fresh: work.fresh, content: work.content, plan: work.plan };
         match &work.task {
-            Task::Journal(used) => by.journals(*used),
+            Task::Journal(start) => by.journals(start),
             Task::Post(nonce) => by.posts(*nonce),
             Task::AwaitAnswer(nonce) => by.awaits_answer(*nonce),
             Task::Search(nonce) => by.searches(*nonce),
@@ -688,6 +785,12 @@ impl World {
             for (attempt, run) in (1..).zip(&runs) {
                 assert_eq!(run.attempt, attempt, "request {} has other runs than it should: {runs:?}", run.number);
             }
+            // One that shows what would be is made again when that is not what would be any more.
+            if run.purpose == Purpose::Preview {
+                let moves = usize::from(self.approving.content + self.approving.updates);
+                assert!(runs.len() <= 1 + moves, "request {} has {} previews", run.number, runs.len());
+                continue;
+            }
             assert!(runs.len() <= 1 + rules.retries as usize, "request {} has {} runs", run.number, runs.len());
             let mut earlier = runs.iter().rev().skip(1);
             let is_known = |run: &Remote| run.stage.is_some() || !self.stack_is_gone;
@@ -726,10 +829,29 @@ impl World {
         assert!(pending.is_none_or(|pending| Some(pending) > given), "{pending:?} waits after {given:?}");
     }
 
+    /// Whoever is asked to approve has: this preview, of this request, of this content; and has not rejected it.
+    fn assert_may_run(&self, start: &Start) {
+        let it = &self.approving;
+        if start.purpose != Purpose::Main || it.mode == ApprovalMode::Automatic {
+            return;
+        }
+        let approved = start.approved.as_ref().expect("a run that nobody has approved");
+        assert!(it.approved.contains(&approved.token), "a run with a token that nobody has approved");
+        assert_ne!(it.word.reject.as_ref(), Some(&approved.token), "a run that somebody has rejected");
+        let preview = self.status.run.as_ref().unwrap();
+        assert_eq!(preview.request.digest, digest_of(self.asked), "another request was approved");
+        assert_eq!((preview.purpose, preview.result), (Purpose::Preview, Some(Phase::Succeeded)));
+        let seen = preview.basis.as_ref().unwrap();
+        assert_eq!(seen.settings, start.subject.basis.settings, "other content was approved");
+        assert_eq!(seen.stack_version, approved.stack_version, "the preview has not seen the latest update");
+    }
+
     /// Nothing is left to be done, and what was asked for last has run once; or the resource was let go.
     fn is_good_end(&self, rules: Rules) -> bool {
         let nothing_flies = self.flying.is_empty() && self.leftover.is_none() && self.work.is_none();
         let all_ended = self.runs.iter().all(|run| !matches!(run.stage, Some(Stage::Queued | Stage::Running)));
+        let is_rejected =
+            self.status.intent.is_none() && approval::rejected(&digest_of(self.asked), &self.status).is_some();
         let is_handled = self.status.request.as_ref().is_some_and(|handled| {
             let settings = Some(settings_digest(self.settings));
             handled.digest == digest_of(self.asked) && (!rules.follows_settings || handled.settings_digest == settings)
@@ -762,7 +884,7 @@ impl World {
             && self.status.phase == self.status.run.as_ref().and_then(|run| run.result)
             && (!self.gives_outputs
                 || outputs::current(&self.status).is_none_or(|_| outputs::is_written(&outputs_spec(), &self.status)));
-        nothing_flies && all_ended && (self.released || has_run)
+        nothing_flies && all_ended && (self.released || has_run || is_rejected)
     }
 }
 
@@ -802,7 +924,12 @@ impl By<'_> {
         next
     }
 
-    fn journals(&self, used: u8) -> Steps {
+    fn journals(&self, start: &Start) -> Steps {
+        let updates = u64::from(self.world.approving.updates);
+        if start.approved.as_ref().is_some_and(|approved| approved.stack_version != Some(updates)) {
+            let outdated = Some(Task::finish(Outcome::Outdated(Moved::StackUpdate)));
+            return vec![("the stack has moved", self.then(self.world.clone(), outdated, self.fresh))];
+        }
         if !self.fresh {
             return vec![self.gives_up("the journal meets a newer version")];
         }
@@ -815,18 +942,26 @@ impl By<'_> {
                 "a run begins and nobody cared for what another one left"
             );
         }
+        self.world.assert_may_run(start);
         let nonce = u8::try_from(self.world.drawn.len()).unwrap();
         let journal = |world: &World| {
             self.write(world, |world| {
                 // What is read is the latest, so this is what was asked for when it was decided.
                 let inputs = world.inputs(self.content);
-                let purpose = world.purpose();
-                let follows = self.content != Content::Ignored && purpose == Purpose::Main;
-                let settings_digest = follows.then(|| settings_digest(used));
-                let start = Start { purpose, settings_digest, ..start_of(world.asked) };
-                let Identity { request, attempt, trigger } = identity(&inputs, &start, &world.status);
-                world.drawn.push((world.asked + 10 * used, request.number, purpose, attempt));
-                let intent = Intent { request, purpose, attempt, trigger, ..intent(&name(nonce), world.asked) };
+                let used = u8::from(start.settings_digest == Some(settings_digest(1)));
+                let Identity { request, attempt, trigger } = identity(&inputs, start, &world.status);
+                world.drawn.push((world.asked + 10 * used, request.number, start.purpose, attempt));
+                let basis = Basis { stack_version: Some(updates), ..start.subject.basis.clone() };
+                let intent = Intent {
+                    request,
+                    attempt,
+                    trigger,
+                    purpose: start.purpose,
+                    operation: start.operation,
+                    basis: Some(basis).filter(|_| start.purpose == Purpose::Preview),
+                    approval: start.approved.clone().map(|approved| approved.given(true)),
+                    ..intent(&name(nonce), world.asked)
+                };
                 world.status.change(|status| {
                     status.uid = Some("uid".into());
                     note_pending(status, &inputs, false, at(0));
@@ -897,17 +1032,22 @@ impl By<'_> {
                     let intent = status.intent.take().unwrap();
                     status.request = Some(intent.request.clone());
                     (status.retry, status.pending) = (None, None);
-                    status.run = Some(Run {
+                    let run = Run {
                         nonce: intent.nonce,
                         request: intent.request,
                         purpose: intent.purpose,
+                        operation: intent.operation,
+                        basis: intent.basis,
+                        approval: intent.approval,
                         attempt: intent.attempt,
                         trigger: intent.trigger,
                         id: format!("id {nonce}"),
                         version: index as u64 + 1,
                         status: view(remote.stage.unwrap_or(Stage::Queued)).status,
                         ..run(remote.request)
-                    });
+                    };
+                    status.approval = after_record(status.approval.take(), &run);
+                    status.run = Some(run);
                 });
             });
             world.remember(self.process, |memory| {
@@ -1186,8 +1326,11 @@ impl Search {
 
 /// Goes everywhere; returns how many states there are.
 fn explore(rules: Rules) -> usize {
+    explore_from(World::new(rules), rules)
+}
+
+fn explore_from(start: World, rules: Rules) -> usize {
     let mut search = Search { known: HashMap::new(), reached_by: vec![], before: vec![] };
-    let start = World::new(rules);
     let first = search.number(&start, 0, "").unwrap();
     let mut queue = VecDeque::from([(first, start)]);
     let mut good = vec![];
@@ -1360,4 +1503,28 @@ fn what_a_person_says_needs_no_run_has_none(
     let (changes, retries) = (!follows_settings, u32::from(is_there && !follows_settings));
     let states = explore(Rules { changes, adopts: Some(is_there), retries, follows_settings, budget, ..RULES });
     assert!(states > 100, "{states} states are too few to have seen anything");
+}
+
+/// Nothing runs but what was approved, and what was approved runs once, whatever moves and whoever dies.
+#[rstest]
+#[case::crash(ONE_CRASH)]
+#[case::loss(ONE_LOSS)]
+fn what_was_approved_runs_once_and_nothing_else(
+    #[case] budget: Budget,
+    #[values((1, 0, 0, false), (0, 1, 0, true), (0, 0, 1, false), (1, 1, 0, false))] what: (u8, u8, u8, bool),
+) {
+    let (moves, rejections, flips, changes) = what;
+    let rules = Rules { supersede: Supersede::Cancel, changes, budget, ..RULES };
+    let mut start = World { gives_outputs: false, ..World::new(rules) };
+    start.approving = Approving { mode: ApprovalMode::Required, moves, rejections, flips, ..Approving::default() };
+    let states = explore_from(start, rules);
+    assert!(states > 500, "{states} states are too few to have seen anything");
+}
+
+#[test]
+fn a_resource_that_awaits_approval_can_be_deleted() {
+    let rules = Rules { deletion: Some(RunDeletionPolicy::CancelQueued), budget: ONE_CRASH, ..RULES };
+    let mut start = World::new(rules);
+    start.approving.mode = ApprovalMode::Required;
+    assert!(explore_from(start, rules) > 500);
 }

@@ -56,6 +56,10 @@ pub(super) const fn name(plan: &Plan) -> &'static str {
         Plan::AwaitBudget => "AwaitBudget",
         Plan::AwaitRetry(_) => "AwaitRetry",
         Plan::Create(_) => "Create",
+        Plan::Offer(_) => "Offer",
+        Plan::Outdate(_) => "Outdate",
+        Plan::AwaitApproval(_) => "AwaitApproval",
+        Plan::Reject(_) => "Reject",
         Plan::AwaitOutcome(_) => "AwaitOutcome",
         Plan::Recover(_) => "Recover",
         Plan::AdoptNamed(..) => "AdoptNamed",
@@ -142,6 +146,9 @@ fn walk() {
     explore(Rules { retries: 1, ..QUIET });
     explore(Rules { times_out: true, ..QUIET });
     explore(Rules { adopts: Some(true), ..QUIET });
+    let approving =
+        Approving { mode: ApprovalMode::Required, moves: 1, rejections: 1, flips: 0, ..Approving::default() };
+    explore_from(World { approving, gives_outputs: false, ..World::new(QUIET) }, QUIET);
     for policy in POLICIES {
         explore(Rules { deletion: Some(policy), ..QUIET });
     }
@@ -241,6 +248,15 @@ fn come_of(plan: &Plan, status: &DeploymentStatus) -> Vec<(DeploymentStatus, Out
             [Outcome::StackMissing(String::new()), Outcome::CreateRefused(refusal)]
                 .map(|outcome| (without_intent(), outcome))
                 .to_vec()
+        }
+        // What else may come of it is in the walk.
+        Plan::Offer(_) => as_is(Outcome::AwaitingBudget),
+        Plan::Outdate(moved) => as_is(Outcome::Outdated(*moved)),
+        Plan::AwaitApproval(unsaid) => [unsaid.clone(), approval::Unsaid::Commit]
+            .map(|unsaid| (status.clone(), Outcome::AwaitingApproval(unsaid)))
+            .to_vec(),
+        Plan::Reject(rejected_by) => {
+            as_is(Outcome::Rejected(Rejection { rejected_by: rejected_by.clone(), at: at(0) }))
         }
         Plan::AwaitOutcome(remaining) => as_is(Outcome::CreatePending(*remaining)),
         Plan::Recover(_) => [false, true]
