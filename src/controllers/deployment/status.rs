@@ -114,19 +114,7 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
             next.retry.clone_from(retry);
             drift::show(&mut next, drift.as_ref(), inputs.generation, now);
             outputs::begin(&mut next);
-            if inputs.deletion == Some(RunDeletionPolicy::Destroy) && destroy::run(&next).is_none() {
-                pending(&mut next, destroy::is_next())
-            } else if is_new {
-                // The end is that of an earlier request; this one has not run.
-                pending(&mut next, on_its_way(Reason::Settling, NEXT))
-            } else if next.run.as_ref().is_some_and(shows_what_would_be) {
-                pending(&mut next, on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS))
-            } else if next.retry.is_some() {
-                awaits_retry(&mut next)
-            } else {
-                next.phase = Some(*result);
-                ended(&next, *result)
-            }
+            after_the_end(&mut next, inputs, is_new, *result)
         }
         Outcome::AwaitingCancel(FailedCancel { standing, remaining: _ })
         | Outcome::Failed(Consequence { class: _, standing, retry: _, detail: _ }) => {
@@ -140,6 +128,23 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     next.step = next.run.as_ref().filter(|_| next.phase != Some(Phase::Pending)).and_then(step_column);
     set_standing(&mut next.conditions, &standing, inputs.generation, now);
     next
+}
+
+/// A run has ended; what is next, or how it ended.
+fn after_the_end(next: &mut DeploymentStatus, inputs: &Inputs, is_new: bool, result: Phase) -> Standing {
+    if inputs.deletion == Some(RunDeletionPolicy::Destroy) && destroy::run(next).is_none() {
+        pending(next, destroy::is_next())
+    } else if is_new {
+        // The end is that of an earlier request; this one has not run.
+        pending(next, on_its_way(Reason::Settling, NEXT))
+    } else if next.run.as_ref().is_some_and(shows_what_would_be) {
+        pending(next, on_its_way(Reason::AwaitingApproval, OFFER_FOLLOWS))
+    } else if next.retry.is_some() {
+        awaits_retry(next)
+    } else {
+        next.phase = Some(result);
+        ended(next, result)
+    }
 }
 
 const NEXT: &str = "the run of the request before has ended; this one is next";

@@ -78,7 +78,7 @@ fn the_stack_is_destroyed_once_and_then_the_resource_is_let_go(#[case] status: D
     for request in [1, 2] {
         let inputs = Inputs { road: end_of_the_stack(request), retry: Some(retries(5)), ..deleted(request) };
         assert!(could_start(&inputs, &status));
-        assert_eq!(word(&plan(&inputs, &status)), "create");
+        assert_eq!(word(&plan(&inputs, &status)), "create Destroy");
         let identity = identity(&inputs, &start(request), &status);
         assert_eq!(
             (identity.attempt, identity.trigger),
@@ -110,10 +110,10 @@ fn the_stack_is_destroyed_once_and_then_the_resource_is_let_go(#[case] status: D
 
 #[rstest]
 #[case::succeeded(Phase::Succeeded, "release", "release")]
-#[case::failed(Phase::Failed, "idle", "create")]
-#[case::canceled(Phase::Canceled, "idle", "create")]
-#[case::timed_out(Phase::TimedOut, "idle", "create")]
-#[case::skipped(Phase::Skipped, "idle", "create")]
+#[case::failed(Phase::Failed, "idle", "create Destroy")]
+#[case::canceled(Phase::Canceled, "idle", "create Destroy")]
+#[case::timed_out(Phase::TimedOut, "idle", "create Destroy")]
+#[case::skipped(Phase::Skipped, "idle", "create Destroy")]
 fn a_destroy_that_did_not_succeed_keeps_the_resource_until_a_person_asks_again(
     #[case] result: Phase,
     #[case] same: &str,
@@ -123,7 +123,10 @@ fn a_destroy_that_did_not_succeed_keeps_the_resource_until_a_person_asks_again(
     let inputs = |request| Inputs { road: end_of_the_stack(request), retry: Some(retries(5)), ..deleted(request) };
     assert_eq!(word(&plan(&inputs(1), &status)), same);
     assert_eq!(word(&plan(&inputs(2), &status)), asked_again);
-    assert_eq!((could_start(&inputs(1), &status), could_start(&inputs(2), &status)), (false, asked_again == "create"));
+    assert_eq!(
+        (could_start(&inputs(1), &status), could_start(&inputs(2), &status)),
+        (false, asked_again == "create Destroy")
+    );
     let orphaned = Inputs { deletion: Some(RunDeletionPolicy::Orphan), ..inputs(1) };
     assert_eq!(word(&plan(&orphaned, &status)), "release");
 }
@@ -138,7 +141,7 @@ fn a_destroy_that_fails_is_tried_again_under_the_policy() {
     let early = Inputs { now: at(9), ..inputs.clone() };
     assert_eq!((word(&plan(&early, &owed)).as_str(), could_start(&early, &owed)), ("await retry", false));
     let due = Inputs { now: at(10), ..inputs };
-    assert_eq!((word(&plan(&due, &owed)).as_str(), could_start(&due, &owed)), ("create", true));
+    assert_eq!((word(&plan(&due, &owed)).as_str(), could_start(&due, &owed)), ("create Destroy", true));
     let Identity { request, attempt, trigger } = identity(&due, &start(1), &owed);
     assert_eq!((request.number, attempt, trigger), (1, 2, Some(Trigger::Retry)));
     assert_eq!(word(&plan(&Inputs { suspend: true, ..due.clone() }, &owed)), "wait: Suspended");

@@ -105,7 +105,7 @@ fn a_restored_status_takes_no_destroy_over() {
 /// Whatever is said of its cancel: the run goes on, and its steps are shown.
 #[rstest]
 #[case::too_early(Outcome::AwaitingCancel(FailedCancel {
-    standing: Standing::Stalled(Words::new("Forbidden", "no")), remaining: std::time::Duration::from_secs(1),
+    standing: Standing::Stalled(Words::new(Reason::AccessDenied, "no")), remaining: std::time::Duration::from_secs(1),
 }))]
 #[case::sent(Outcome::CancelSent)]
 #[case::no_budget(Outcome::AwaitingBudget)]
@@ -117,6 +117,6 @@ fn a_run_is_shown_while_it_is_to_be_canceled(#[case] outcome: Outcome) {
     let next = status(&queued, &inputs, &outcome, at(1));
     assert_eq!((next.phase, next.step.as_deref()), (Some(Phase::Running), Some("2/2 source")));
     if let Outcome::AwaitingCancel(_) = outcome {
-        assert_eq!(ready(&next), (ConditionStatus::False, "Forbidden", "no"));
+        assert_eq!(ready(&next), (ConditionStatus::False, "AccessDenied", "no"));
     }
 }

@@ -122,7 +122,8 @@ fn draw(before: &DeploymentStatus, plan: &'static str, to: &'static str, after: 
     let (mut from, mut to) = (place(state_of(before)), place(to));
     SEEN.with_borrow_mut(|seen| {
         let sort = (state_of(after), after.run.as_ref().map(|run| (&run.cancel, run.result, run.cancel_taken_back)));
-        let sort = format!("{sort:?} {:?}", after.request.as_ref().map(|request| &request.digest));
+        let offered = after.approval.as_ref().map(|it| (it.token.is_some(), it.outdated, it.rejected.is_some()));
+        let sort = format!("{sort:?} {offered:?} {:?}", after.request.as_ref().map(|request| &request.digest));
         seen.samples.entry(sort).or_insert_with(|| after.clone());
         // One that was there before speaks of another state, until the plan is carried out.
         let ready = find(&after.conditions, types::READY).filter(|_| before.conditions != after.conditions);
@@ -212,6 +213,13 @@ fn looks(status: &DeploymentStatus) -> Vec<Inputs> {
             open_road(1),
         ];
         vary(&|it| roads.iter().map(|road| Inputs { road: road.clone(), ..it.clone() }).collect());
+        if status.approval.is_some() {
+            vary(&|it| {
+                let it = Inputs { approval: ApprovalMode::Required, ..it.clone() };
+                let road = road_to_approval(&it, status, 1, 0);
+                vec![Inputs { road, ..it }]
+            });
+        }
         vary(&|it| vec![Inputs { suspend: true, ..it.clone() }]);
         vary(&|it| {
             vec![
@@ -241,7 +249,8 @@ fn come_of(plan: &Plan, status: &DeploymentStatus) -> Vec<(DeploymentStatus, Out
         Plan::Wait(words) => as_is(Outcome::Waiting(words.clone())),
         Plan::Refuse(words) => as_is(Outcome::Refused(words.clone())),
         Plan::Settle(remaining) => as_is(Outcome::Settling(*remaining)),
-        Plan::AwaitBudget => as_is(Outcome::AwaitingBudget),
+        // What else may come of an offer is in the walk.
+        Plan::AwaitBudget | Plan::Offer(_) => as_is(Outcome::AwaitingBudget),
         Plan::AwaitRetry(remaining) => as_is(Outcome::AwaitingRetry(*remaining)),
         Plan::Create(_) => {
             let refusal = Refusal { digest: String::new(), message: String::new() };
@@ -249,12 +258,13 @@ fn come_of(plan: &Plan, status: &DeploymentStatus) -> Vec<(DeploymentStatus, Out
                 .map(|outcome| (without_intent(), outcome))
                 .to_vec()
         }
-        // What else may come of it is in the walk.
-        Plan::Offer(_) => as_is(Outcome::AwaitingBudget),
         Plan::Outdate(moved) => as_is(Outcome::Outdated(*moved)),
-        Plan::AwaitApproval(unsaid) => [unsaid.clone(), approval::Unsaid::Commit]
-            .map(|unsaid| (status.clone(), Outcome::AwaitingApproval(unsaid)))
-            .to_vec(),
+        Plan::AwaitApproval(unsaid) => {
+            let without_commit = status.approval.clone().map(|it| PendingApproval { token: None, commit: None, ..it });
+            let without_commit = DeploymentStatus { approval: without_commit, ..status.clone() };
+            let unknown = Outcome::AwaitingApproval(approval::Unsaid::Commit);
+            vec![(status.clone(), Outcome::AwaitingApproval(unsaid.clone())), (without_commit, unknown)]
+        }
         Plan::Reject(rejected_by) => {
             as_is(Outcome::Rejected(Rejection { rejected_by: rejected_by.clone(), at: at(0) }))
         }
