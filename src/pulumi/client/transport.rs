@@ -308,7 +308,7 @@ impl Transport {
         match status.as_u16() {
             429 => self.governor.throttled(sent_at, retry_after),
             // Without a token of one's own it is what the call carries that was not accepted.
-            401 if self.token.is_some() => self.governor.rejected(),
+            401 if self.token.is_some() => self.governor.rejected(sent_at),
             200..=299 => self.governor.succeeded(sent_at),
             _ => {}
         }
