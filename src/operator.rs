@@ -24,6 +24,7 @@ use crate::{
         digest::hex,
         links::{Link, Resource},
         memory::Memory,
+        organization::Keyless,
         runner::{self, CONCURRENCY, Reconcile},
         wake::Wakers,
     },
@@ -117,6 +118,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         all_known: FirstLists::new(1),
         wakers: Arc::new(wakers),
         connections: Connections::default(),
+        keyless: Keyless::default(),
         observer: Observer::new(ObserverConfig {
             fast: timings.observe_fast,
             slow: timings.observe_slow,

@@ -20,6 +20,7 @@ use super::{
     digest::InstallKey,
     links::Resource,
     memory::Memory,
+    organization::Keyless,
     requeue::{Consequence, Retry, backoff},
     wake::Wakers,
 };
@@ -53,6 +54,8 @@ pub struct Context {
     pub wakers: Arc<Wakers>,
     /// Ways to the organizations.
     pub connections: Connections,
+    /// Access tokens that are in no Secret.
+    pub keyless: Keyless,
     /// Follows runs.
     pub observer: Arc<Observer>,
     /// What this process remembers.

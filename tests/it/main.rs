@@ -11,6 +11,7 @@ mod deployments;
 mod eventually;
 mod exactly_once;
 mod examples;
+mod keyless;
 mod organizations;
 mod outputs;
 mod policy;

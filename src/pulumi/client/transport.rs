@@ -140,6 +140,10 @@ impl Transport {
         self.date.get().and_then(|(date, came)| date.checked_add(came.elapsed()).ok())
     }
 
+    pub(super) fn inherit_clock(&self, predecessor: &Self) {
+        self.date.inherit(&predecessor.date);
+    }
+
     /// Makes a call whose answer matters.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, permit: &mut Permit, call: Call<'_>) -> Result<T, Error> {
         self.attempts(permit, &call, |answer| self.decode(&call, answer)).await
