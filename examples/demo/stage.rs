@@ -68,6 +68,7 @@ impl Operator {
             watch_namespaces: vec![],
             allowed_backends: vec![simulator.url()],
             suspend_all: false,
+            watch_secrets: true,
             listen: ([127, 0, 0, 1], 0).into(),
             speed: SPEED,
         };

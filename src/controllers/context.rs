@@ -68,6 +68,8 @@ pub struct Context {
     pub timings: Timings,
     /// Backends that Organizations may name.
     pub allowed_backends: Vec<String>,
+    /// Whether Secrets are watched; otherwise they are looked at by name now and then.
+    pub watch_secrets: bool,
     /// Nothing is written remotely.
     pub suspend_all: bool,
     /// Publishes events.

@@ -336,6 +336,7 @@ async fn a_right_that_is_missing_is_named() {
         watch_namespaces: vec![world.namespace.clone()],
         allowed_backends: vec![world.simulator.url()],
         suspend_all: false,
+        watch_secrets: true,
         listen: ([127, 0, 0, 1], 0).into(),
         speed: crate::world::SPEED,
     };

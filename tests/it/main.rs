@@ -20,4 +20,5 @@ mod regressions;
 mod schedules;
 mod secrecy;
 mod settings;
+mod unwatched;
 mod world;
