@@ -182,6 +182,24 @@ async fn a_token_that_is_not_accepted_any_more_is_renewed_at_once() {
 }
 
 #[tokio::test]
+async fn a_restart_costs_one_exchange() {
+    let world = World::without_operator("restarted").await;
+    world.simulator.add_stack(&world.stack("web/prod")).unwrap();
+    trust(&world, |issuer| issuer).await;
+    put_account(&world).await;
+    let first = world.start_process(world.plane.kubeconfig(), "first");
+    put_organization(&world, json!({"name": "pulumi"})).await;
+    world.organization_is("Connected").await;
+    assert!(first.terminate(SOON).await);
+    assert_eq!(exchanges(&world).len(), 1);
+
+    let _second = world.start_process(world.plane.kubeconfig(), "second");
+    world.put_deployment("web", json!({})).await;
+    assert_eq!(world.ended("web", 1).await.phase, Some(Phase::Succeeded));
+    assert_eq!(exchanges(&world).len(), 2);
+}
+
+#[tokio::test]
 async fn another_identity_needs_another_exchange() {
     let world = prepared("identity").await;
     let subject = format!("system:serviceaccount:{}:pulumi", world.namespace);
