@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{api::organization::DEFAULT_BACKEND, operator, telemetry::LogFormat};
 
@@ -39,6 +39,11 @@ pub struct Run {
     #[arg(long)]
     pub suspend_all: bool,
 
+    /// Watch Secrets. `false` needs no right to list them: those that something refers to are looked at by name every few
+    /// minutes, and whenever a run begins.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub watch_secrets: bool,
+
     /// Address of /healthz, /readyz and /metrics; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -55,7 +60,8 @@ pub struct Run {
 
 impl From<Run> for operator::Options {
     fn from(run: Run) -> Self {
-        let Run { watch_namespaces, allowed_backends, suspend_all, listen, log_format: _, unsafe_speed } = run;
-        Self { watch_namespaces, allowed_backends, suspend_all, listen, speed: unsafe_speed }
+        let Run { watch_namespaces, allowed_backends, suspend_all, watch_secrets, listen, log_format: _, unsafe_speed } =
+            run;
+        Self { watch_namespaces, allowed_backends, suspend_all, watch_secrets, listen, speed: unsafe_speed }
     }
 }

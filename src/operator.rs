@@ -24,7 +24,9 @@ use crate::{
         digest::hex,
         links::{Link, Resource},
         memory::Memory,
+        organization::Keyless,
         runner::{self, CONCURRENCY, EXPORTS, Reconcile},
+        sweep,
         turns::Turns,
         wake::Wakers,
     },
@@ -43,6 +45,9 @@ pub struct Options {
     pub allowed_backends: Vec<String>,
     /// Nothing is written remotely.
     pub suspend_all: bool,
+    /// Whether Secrets are watched, which needs the right to list them; otherwise those that something refers to are
+    /// looked at by name every few minutes.
+    pub watch_secrets: bool,
     /// Address of `/healthz`, `/readyz` and `/metrics`.
     pub listen: SocketAddr,
     /// Divides the times that the operator waits for safety's sake; 1 outside tests.
@@ -118,6 +123,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         all_known: FirstLists::new(1),
         wakers: Arc::new(wakers),
         connections: Connections::default(),
+        keyless: Keyless::default(),
         observer: Observer::new(ObserverConfig {
             fast: timings.observe_fast,
             slow: timings.observe_slow,
@@ -129,6 +135,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         holder,
         timings,
         allowed_backends: options.allowed_backends,
+        watch_secrets: options.watch_secrets,
         suspend_all: options.suspend_all,
         recorder: Recorder::new(kube.clone(), reporter),
         kube,
@@ -152,8 +159,10 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
     info!(%address, version = env!("CARGO_PKG_VERSION"), suspend_all = options.suspend_all, watched = ?scopes, "started");
 
     // The versions of Secrets and ConfigMaps come first: without them every resource would look outdated.
-    let source_lists = Arc::new(FirstLists::new(scopes.len() * SOURCE_KINDS.len()));
-    follow_sources(&tasks, &context, &scopes, &source_lists, &stop);
+    let watched: &[SourceKind] =
+        if options.watch_secrets { &[SourceKind::Secret, SourceKind::ConfigMap] } else { &[SourceKind::ConfigMap] };
+    let source_lists = Arc::new(FirstLists::new(scopes.len() * watched.len()));
+    follow_sources(&tasks, &context, &scopes, watched, &source_lists, &stop);
     if stop.run_until_cancelled(source_lists.all()).await.is_some() {
         let lists = Arc::new(FirstLists::new(scopes.len() * 3));
         let shared = (Arc::new(Semaphore::new(CONCURRENCY)), Arc::clone(&lists));
@@ -163,6 +172,12 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         if stop.run_until_cancelled(lists.all()).await.is_some() {
             runner::link_all(&context, &context.settings);
             runner::link_all(&context, &context.deployments);
+            if !options.watch_secrets {
+                // Everything is reconciled once after the start anyway, so this wakes nobody.
+                stop.run_until_cancelled(sweep::once(&context, |_, _| ())).await;
+                let (context, stop) = (Arc::clone(&context), stop.clone());
+                tasks.spawn(async move { stop.run_until_cancelled(sweep::forever(context)).await });
+            }
             context.all_known.done();
             readiness.set();
             info!("ready");
@@ -177,9 +192,6 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
     info!("stopped");
     Ok(())
 }
-
-/// What values come from.
-const SOURCE_KINDS: [SourceKind; 2] = [SourceKind::Secret, SourceKind::ConfigMap];
 
 fn start<K: Reconcile>(
     tasks: &TaskTracker,
@@ -198,10 +210,11 @@ fn follow_sources(
     tasks: &TaskTracker,
     context: &Arc<Context>,
     scopes: &[Scope],
+    kinds: &[SourceKind],
     lists: &Arc<FirstLists>,
     stop: &CancellationToken,
 ) {
-    for (scope, kind) in scopes.iter().flat_map(|scope| SOURCE_KINDS.map(|kind| (scope.clone(), kind))) {
+    for (scope, kind) in scopes.iter().flat_map(|scope| kinds.iter().map(|kind| (scope.clone(), *kind))) {
         let (context, lists, stop) = (Arc::clone(context), Arc::clone(lists), stop.clone());
         tasks.spawn(async move {
             let changed = |namespace: &str, name: &str| {

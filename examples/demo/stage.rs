@@ -3,6 +3,7 @@
 use std::{future::pending, path::Path, time::Duration};
 
 use anyhow::{Context, Error, Result, anyhow};
+use axum::http::Request;
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{DynamicObject, GroupVersionKind, Patch, PatchParams, ValidationDirective},
@@ -11,7 +12,7 @@ use kube::{
     runtime::{conditions, wait::await_condition},
 };
 use local_cluster::Cluster;
-use pulumi_cloud_simulator::Simulator;
+use pulumi_cloud_simulator::{Allowance, OidcIssuer, Simulator};
 use pulumi_deployments_operator::{
     api::crd,
     operator::{self, Options},
@@ -67,6 +68,7 @@ impl Operator {
             watch_namespaces: vec![],
             allowed_backends: vec![simulator.url()],
             suspend_all: false,
+            watch_secrets: true,
             listen: ([127, 0, 0, 1], 0).into(),
             speed: SPEED,
         };
@@ -113,6 +115,7 @@ impl Stage {
             simulator = simulator.role(ORGANIZATION, role, "Readers");
         }
         let simulator = simulator.start().await?;
+        trust(&simulator, &client).await?;
         let agent_pool = simulator.add_agent_pool(ORGANIZATION, "machines")?;
         say(&format!("  Pulumi Cloud simulated, {SPEED} times as fast as the real one: {}", simulator.url()));
         let operator = Some(Operator::start(config.clone(), &simulator));
@@ -218,6 +221,20 @@ async fn config(kubeconfig: &Path) -> Result<Config> {
     // No proxy of the environment leads to a server on this machine.
     config.proxy_url = None;
     Ok(config)
+}
+
+/// Has the simulated Pulumi Cloud take the identities of the cluster's ServiceAccounts, as somebody would set it up once.
+async fn trust(simulator: &Simulator, client: &Client) -> Result<()> {
+    let get = async |path: &str| {
+        let answer = client.request_text(Request::get(path).body(Vec::new())?).await?;
+        Ok::<Value, Error>(serde_json::from_str(&answer)?)
+    };
+    let configuration = get("/.well-known/openid-configuration").await?;
+    let issuer = configuration["issuer"].as_str().context("the cluster does not name its issuer")?;
+    let issuer = OidcIssuer::new(issuer)
+        .jwks(get("/openid/v1/jwks").await?)
+        .allow(format!("system:serviceaccount:{NAMESPACE}:*"), Allowance::Organization { admin: false });
+    Ok(simulator.trust_issuer(ORGANIZATION, issuer)?)
 }
 
 async fn install_crds(client: &Client) -> Result<()> {

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition,
+    Condition, Duration,
     deployment::Operation,
-    reference::{KEY_RULE, SecretSource},
+    reference::{KEY_RULE, Refused, SecretKeyRef},
+    time::is_duration,
 };
 
 /// The backend when none is written: Pulumi Cloud itself.
@@ -80,9 +81,9 @@ pub struct OrganizationSpec {
     /// list of the organization's deployments. Default: `Stacks`.
     #[serde(default)]
     pub dialect: Dialect,
-    /// The access token that every call for this organization carries.
-    #[x_kube(validation = Rule::new(KEY_RULE).message("write which key of the Secret holds the access token: secretKeyRef: {name, key}"))]
-    pub access_token: SecretSource,
+    /// The access token that every call for this organization carries: one that is kept in a Secret, or one that the
+    /// operator gets for the identity of a ServiceAccount.
+    pub access_token: AccessToken,
     /// Pause (`true`) or resume (`false`) deployments organization-wide. Absent: left alone. Needs an organization admin's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
@@ -100,6 +101,73 @@ pub struct OrganizationSpec {
 
 fn default_backend() -> String {
     DEFAULT_BACKEND.to_owned()
+}
+
+/// Where an access token comes from. Exactly one of `secretKeyRef` and `serviceAccount`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.secret)")
+        .message("a secret value is never written into a resource: write secretKeyRef: {name, key}, which names a Secret in this namespace"),
+    validation = Rule::new("has(self.secretKeyRef) != has(self.serviceAccount)")
+        .message("write secretKeyRef: {name, key} for a token in a Secret of this namespace, or serviceAccount: {name} for one that the operator gets for that identity: exactly one of the two"),
+    validation = Rule::new(KEY_RULE).message("write which key of the Secret holds the access token: secretKeyRef: {name, key}")
+)]
+pub struct AccessToken {
+    /// The Secret's key that holds the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+    /// The ServiceAccount for whose identity the service gives a token. No token is kept anywhere but in the operator's
+    /// memory. Pulumi Cloud has to trust the cluster's issuer, and the operator needs `create` on `serviceaccounts/token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ServiceAccountToken>,
+    /// Always refused: write `secretKeyRef` or `serviceAccount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Refused>,
+}
+
+/// A token for the identity of a ServiceAccount.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.tokenType != 'organization' || !has(self.scope) || self.scope == 'admin'")
+        .message("a token of the organization has no scope, or scope: admin; for another one write tokenType: team or personal"),
+    validation = Rule::new("self.tokenType != 'team' || (has(self.scope) && self.scope.matches('^team:[^:]+$'))")
+        .message("tokenType: team needs to know which team: write scope: team:NAME"),
+    validation = Rule::new("self.tokenType != 'personal' || (has(self.scope) && self.scope.matches('^user:[^:]+$'))")
+        .message("tokenType: personal needs to know whose token: write scope: user:LOGIN"),
+    validation = Rule::new(format!("!has(self.expiration) || !{} || duration(self.expiration) >= duration('1m')", is_duration("self.expiration")))
+        .message("expiration must be at least 1m; leave it out for tokens that live as long as the service likes")
+)]
+pub struct ServiceAccountToken {
+    /// Name of the ServiceAccount, in the namespace of this resource.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// What the token is for. `organization`: the organization. `team`: a team of it, named by `scope`. `personal`: a
+    /// member of it, named by `scope`. Default: `organization`.
+    #[serde(default)]
+    pub token_type: TokenType,
+    /// What the token may do: `admin`, for an organization admin's rights, `team:NAME` or `user:LOGIN`. Default: what the
+    /// type says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub scope: Option<String>,
+    /// For how long a token is good. It is renewed before it ends. Default: as the service likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration: Option<Duration>,
+}
+
+/// What an access token is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenType {
+    /// The organization.
+    #[default]
+    Organization,
+    /// A team of the organization.
+    Team,
+    /// A member of the organization.
+    Personal,
 }
 
 /// The form in which a backend speaks the API.

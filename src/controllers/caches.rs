@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::api::settings::SourceKind;
+use crate::api::settings::{SourceKind, SourceVersion};
 
 /// Where to watch: one namespace, or all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,12 +194,21 @@ impl SourceVersions {
         self.lock().get(&(kind, namespace.to_owned(), name.to_owned())).cloned()
     }
 
+    /// Whether all these were read at the version that is known.
+    #[must_use]
+    pub fn agree(&self, namespace: &str, read: &[SourceVersion]) -> bool {
+        let agrees = |source: &SourceVersion| {
+            self.get(source.kind, namespace, &source.name).as_ref() == Some(&source.resource_version)
+        };
+        read.iter().all(agrees)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SourceKind, String, String), String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a version and says whether it is news.
-    fn note(&self, kind: SourceKind, namespace: &str, name: &str, version: Option<String>) -> bool {
+    pub fn note(&self, kind: SourceKind, namespace: &str, name: &str, version: Option<String>) -> bool {
         let key = (kind, namespace.to_owned(), name.to_owned());
         let mut versions = self.lock();
         match version {
@@ -209,7 +218,7 @@ impl SourceVersions {
     }
 
     /// After a list: what is known in this scope and was not listed is gone.
-    fn forget_unlisted(
+    pub fn forget_unlisted(
         &self,
         kind: SourceKind,
         scope: &Scope,

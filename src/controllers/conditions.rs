@@ -18,6 +18,9 @@ pub const PROGRESSING_WITH_RETRY: &str = "ProgressingWithRetry";
 /// The condition that says that a pause could not be applied. It is there only then.
 pub const PAUSE_APPLIED: &str = "PauseApplied";
 
+/// The condition that says that the access token could not be renewed. It is there only then, and the token still good.
+pub const TOKEN_RENEWED: &str = "TokenRenewed";
+
 /// The condition that says that a schedule is not as declared. It is there only then.
 pub const SCHEDULES_APPLIED: &str = "SchedulesApplied";
 

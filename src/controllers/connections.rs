@@ -1,4 +1,4 @@
-//! The organizations that can be reached: one client each, and one request budget per token.
+//! The organizations that can be reached: one client each, and one request budget per token or identity.
 
 use std::{
     collections::HashMap,
@@ -50,7 +50,8 @@ pub struct Connections(Mutex<State>);
 #[derive(Default)]
 struct State {
     by_organization: HashMap<String, Arc<Connection>>,
-    /// By backend and token fingerprint: who shares a token shares its budget.
+    /// By backend and token: who shares a token shares its budget. A token that is renewed is known by whom it stands for,
+    /// so that its successor has the same budget.
     governors: HashMap<(String, String), Weak<Governor>>,
 }
 
@@ -92,12 +93,12 @@ impl Connections {
         }
     }
 
-    /// The budget of a token at a backend.
+    /// The budget of a token at a backend. `token` is its fingerprint, or the name of the identity that it is renewed for.
     #[must_use]
-    pub fn governor(&self, backend: &str, token: &SecretValue, key: &str, rate: Rate) -> Arc<Governor> {
+    pub fn governor(&self, backend: &str, token: &str, key: &str, rate: Rate) -> Arc<Governor> {
         let mut state = self.lock();
         state.governors.retain(|_, governor| governor.strong_count() > 0);
-        let place = state.governors.entry((backend.to_owned(), token.fingerprint().to_owned())).or_default();
+        let place = state.governors.entry((backend.to_owned(), token.to_owned())).or_default();
         let governor = place.upgrade().unwrap_or_else(|| {
             let governor = Governor::new(rate);
             *place = Arc::downgrade(&governor);

@@ -20,6 +20,7 @@ use super::{
     digest::InstallKey,
     links::Resource,
     memory::Memory,
+    organization::Keyless,
     requeue::{Consequence, Retry, backoff},
     turns::Turns,
     wake::Wakers,
@@ -54,6 +55,8 @@ pub struct Context {
     pub wakers: Arc<Wakers>,
     /// Ways to the organizations.
     pub connections: Connections,
+    /// Access tokens that are in no Secret.
+    pub keyless: Keyless,
     /// Follows runs.
     pub observer: Arc<Observer>,
     /// What this process remembers.
@@ -68,6 +71,8 @@ pub struct Context {
     pub timings: Timings,
     /// Backends that Organizations may name.
     pub allowed_backends: Vec<String>,
+    /// Whether Secrets are watched; otherwise they are looked at by name now and then.
+    pub watch_secrets: bool,
     /// Nothing is written remotely.
     pub suspend_all: bool,
     /// Publishes events.

@@ -115,6 +115,17 @@ impl Links {
         })
     }
 
+    /// The Secrets or ConfigMaps that any resource depends on, as namespace and name.
+    #[must_use]
+    pub fn sources(&self, wanted: SourceKind) -> Vec<(String, String)> {
+        let index = self.lock();
+        let sources = index.backward.keys().filter_map(|link| match link {
+            Link::Source { kind, namespace, name } if *kind == wanted => Some((namespace.clone(), name.clone())),
+            Link::Resource(_) | Link::Source { .. } | Link::Stack(_) => None,
+        });
+        sources.collect()
+    }
+
     /// The resources that depend on something.
     #[must_use]
     pub fn dependents(&self, link: &Link) -> Vec<Resource> {
@@ -157,5 +168,20 @@ mod tests {
         assert_eq!(links.dependents(&stack("two")).len(), 2);
         assert_eq!(links.remove(&a), HashSet::from([stack("two")]));
         assert_eq!(links.dependents(&stack("two")), [b]);
+    }
+
+    #[test]
+    fn sources_are_listed_once_each() {
+        let links = Links::default();
+        let source = |kind| Link::Source { kind, namespace: "ns".to_owned(), name: "db".to_owned() };
+        for name in ["a", "b"] {
+            let both = HashSet::from([source(SourceKind::Secret), source(SourceKind::ConfigMap)]);
+            links.set(&Kind::Settings.named("ns", name), both);
+        }
+        assert_eq!(links.sources(SourceKind::Secret), [("ns".to_owned(), "db".to_owned())]);
+        links.remove(&Kind::Settings.named("ns", "a"));
+        assert_eq!(links.sources(SourceKind::Secret).len(), 1);
+        links.remove(&Kind::Settings.named("ns", "b"));
+        assert_eq!(links.sources(SourceKind::Secret), []);
     }
 }

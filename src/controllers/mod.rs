@@ -8,6 +8,7 @@
 //! |---|---|
 //! | what does every reconcile have at hand? | [`context`] |
 //! | what is watched and kept? | [`caches`] |
+//! | and what is looked at instead? | [`sweep`] |
 //! | who looks again when something changes? | [`links`], [`wake`] |
 //! | how do conditions, digests, patches come about? | [`conditions`], [`digest`], [`patch`] |
 //! | who may use an organization? | [`access`] |
@@ -34,6 +35,7 @@ pub mod requeue;
 pub mod runner;
 pub mod settings;
 pub mod sources;
+pub mod sweep;
 pub mod turns;
 pub mod wake;
 pub mod write;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt, api::ListParams};
-use pulumi_cloud_simulator::DeploymentView;
+use pulumi_cloud_simulator::{Allowance, DeploymentView};
 use pulumi_deployments_operator::api::{
-    Deployment, DeploymentStatus,
+    Deployment, DeploymentStatus, Organization,
     condition::{find, types},
     deployment::{Phase, Trigger},
 };
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use self::stories::{Place, Story};
 use crate::{
     eventually::{SOON, eventually},
+    keyless,
     world::World,
 };
 
@@ -613,6 +614,22 @@ async fn queue() {
     let mut operations: Vec<_> = world.simulator.deployments(&stack).into_iter().map(|run| run.operation).collect();
     operations.sort();
     assert_eq!(operations, ["refresh", "update"]);
+}
+
+#[tokio::test]
+async fn keyless() {
+    let story = story("keyless.yaml");
+    let world = world_for(&story).await;
+    let issuer = keyless::cluster(&world)
+        .await
+        .allow(format!("system:serviceaccount:{}:pulumi", world.namespace), Allowance::Organization { admin: false });
+    world.simulator.trust_issuer(&world.organization, issuer).unwrap();
+    apply_placed(&world, &story).await;
+    ended_in(&world, &world.namespace, "ledger-preview").await;
+    let run = run(&world, "ledger/prod");
+    assert_eq!((run.operation.as_str(), run.status.as_str()), ("preview", "succeeded"));
+    let organization: Organization = world.api().get("acme-keyless").await.unwrap();
+    assert_eq!(organization.status.unwrap().user.unwrap().login, world.organization);
 }
 
 #[tokio::test]

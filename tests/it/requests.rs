@@ -31,6 +31,7 @@ struct Operator {
 impl Operator {
     fn start(world: &World, suspend_all: bool) -> Self {
         let options = Options {
+            watch_secrets: true,
             watch_namespaces: vec![world.namespace.clone()],
             allowed_backends: vec![world.simulator.url()],
             suspend_all,

@@ -111,6 +111,7 @@ impl World {
             watch_namespaces: vec![self.namespace.clone()],
             allowed_backends: vec![self.simulator.url()],
             suspend_all: false,
+            watch_secrets: true,
             listen: ([127, 0, 0, 1], 0).into(),
             speed: SPEED,
         };

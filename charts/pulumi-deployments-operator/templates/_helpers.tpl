@@ -33,6 +33,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* Whether Secrets are watched: "true", or nothing. */}}
+{{- define "pulumi-deployments-operator.watchSecrets" -}}
+{{- $watch := .Values.secrets.watch -}}
+{{- if kindIs "bool" $watch }}{{ if $watch }}true{{ end }}{{ else if .Values.watchNamespaces }}true{{ end -}}
+{{- end -}}
+
 {{/* The subject of every binding. */}}
 {{- define "pulumi-deployments-operator.subjects" -}}
 - kind: ServiceAccount

@@ -7,13 +7,29 @@
 - apiGroups: [deployments.pulumi.com]
   resources: [organizations/status, stackdeploymentsettings/status, pulumideployments/status]
   verbs: [patch]
-# Only metadata is listed and watched, and only what a resource refers to is read. There is no right to
-# do just that.
+# Only what a resource refers to is read. There is no right to do just that.
 - apiGroups: [""]
   resources: [secrets, configmaps]
-  # Stacks' outputs are written into those of a Deployment's own, and into no others. There is no right
-  # to do just that either.
-  verbs: [get, list, watch, create, patch]
+  verbs: [get]
+# Only metadata is listed and watched. There is no right to do just that either.
+- apiGroups: [""]
+  resources: [{{ if include "pulumi-deployments-operator.watchSecrets" . }}secrets, {{ end }}configmaps]
+  verbs: [list, watch]
+{{- if .Values.outputs.enabled }}
+# Stacks' outputs are written into those of a Deployment's own, and into no others.
+- apiGroups: [""]
+  resources: [secrets, configmaps]
+  verbs: [create, patch]
+{{- end }}
+{{- if .Values.keyless.enabled }}
+# Identities that Pulumi Cloud gives access tokens for.
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  {{- with .Values.keyless.serviceAccountNames }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
+  verbs: [create]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -5,7 +5,10 @@ use std::sync::{Arc, atomic::Ordering};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::info;
 
-use super::{outcome::Outcome, plan::Plan};
+use super::{
+    outcome::Outcome,
+    plan::{Plan, Renewal},
+};
 use crate::{
     api::Organization,
     controllers::{
@@ -40,6 +43,10 @@ pub async fn act(
         Plan::AwaitToken(missing) => {
             accept(context, &this, false);
             Outcome::AwaitingToken(missing)
+        }
+        Plan::ReportNoToken(consequence) => {
+            accept(context, &this, false);
+            Outcome::Failed(consequence)
         }
         Plan::AwaitBudget => Outcome::AwaitingBudget,
         Plan::Idle => Outcome::Nothing,
@@ -100,19 +107,25 @@ async fn set_pause(connection: &Connection, permit: &mut Permit, paused: bool) -
 }
 
 /// When the resource looks again by itself.
-pub fn next(outcome: &Outcome, context: &Context, uid: &str) -> Action {
-    match outcome {
-        Outcome::Failed(consequence) | Outcome::Accepted { pause: Some(Err(consequence)), .. } => {
-            context.failed(uid, consequence)
-        }
+pub fn next(outcome: &Outcome, renewal: &Renewal, context: &Context, uid: &str) -> Action {
+    let failed = match outcome {
+        Outcome::Failed(consequence) | Outcome::Accepted { pause: Some(Err(consequence)), .. } => Some(consequence),
         Outcome::AwaitingBudget
         | Outcome::AwaitingToken(_)
         | Outcome::BackendRefused
         | Outcome::Nothing
         | Outcome::AwaitingUsers(_)
-        | Outcome::Accepted { .. } => {
+        | Outcome::Accepted { .. } => None,
+    };
+    match (failed, renewal) {
+        (Some(consequence), _) | (None, Renewal::Failed { consequence, until: _ }) => context.failed(uid, consequence),
+        (None, Renewal::NotNeeded) => {
             context.memory.succeeded(uid);
             Action::requeue(context.timings.resync)
+        }
+        (None, Renewal::In(delay)) => {
+            context.memory.succeeded(uid);
+            Action::requeue(context.timings.resync.min(*delay))
         }
     }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use kube::ResourceExt;
 
-use super::plan::{Inputs, Look, Seen, Token};
+use super::{
+    keyless::{self, Obtained},
+    plan::{Inputs, Look, Renewal, Seen, Token},
+};
 use crate::{
     api::{
         Organization,
@@ -27,7 +30,8 @@ use crate::{
         sources, write,
     },
     pulumi::{
-        self, Admission, CallClass, Class, Client, ClientConfig, Dialect, Gate, Permit, Rate, SecretValue, Timeouts,
+        self, Admission, CallClass, Class, Client, ClientConfig, Dialect, Gate, Governor, Permit, Rate, SecretValue,
+        Timeouts,
     },
 };
 
@@ -50,23 +54,22 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
         paused: organization.spec.paused,
         users: Vec::new(),
         token: Token::NotRead,
+        renewal: Renewal::NotNeeded,
         look: Look::NotDue,
     };
     if inputs.deleting {
         inputs.users = users(context, &this);
+        if inputs.users.is_empty() {
+            return Ok((inputs, None));
+        }
     }
     if !inputs.backend_allowed {
         return Ok((inputs, None));
     }
-    let token = match read_token(organization, context, &this).await? {
-        Ok(token) => token,
-        Err(missing) => {
-            inputs.token = Token::Missing(missing);
-            return Ok((inputs, None));
-        }
+    let Some(credential) = credential(organization, context, &this, &mut inputs).await? else {
+        return Ok((inputs, None));
     };
-    inputs.token = Token::Found;
-    let connection = match connect(organization, context, &this, &inputs, token) {
+    let connection = match connect(organization, context, &this, &inputs, credential) {
         Ok(connection) => connection,
         Err(error) => {
             inputs.look = Look::Failed(consequence(&error, "Correct spec.backendURL."));
@@ -86,8 +89,70 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
         inputs.look = Look::AwaitingBudget;
         return Ok((inputs, None));
     };
-    inputs.look = look(&connection, &mut permit).await;
+    let is_exchanged = organization.spec.access_token.service_account.is_some();
+    inputs.look = look(&connection, &mut permit, is_exchanged).await;
     Ok((inputs, Some(permit)))
+}
+
+/// What calls for an organization are made with.
+struct Credential {
+    token: SecretValue,
+    /// The budget of the token, and of those that take its place.
+    governor: Arc<Governor>,
+    /// Whether it only takes the place of one that the service accepts.
+    is_known: bool,
+}
+
+/// The access token and its budget; or why there is none, in `inputs`.
+async fn credential(
+    organization: &Organization,
+    context: &Context,
+    this: &Resource,
+    inputs: &mut Inputs,
+) -> Result<Option<Credential>, Error> {
+    let key = this.key();
+    let limit = organization.spec.rate_limit.unwrap_or_default();
+    let rate = Rate { per_second: f64::from(limit.requests_per_second), burst: limit.burst };
+    let budget = |token: &str| context.connections.governor(&inputs.backend, token, &key, rate);
+    let Some(account) = &organization.spec.access_token.service_account else {
+        context.keyless.forget(&key);
+        return Ok(match read_token(organization, context, this).await? {
+            Ok(token) => {
+                let governor = budget(token.fingerprint());
+                inputs.token = Token::Found;
+                Some(Credential { token, governor, is_known: false })
+            }
+            Err(missing) => {
+                inputs.token = Token::Missing(missing);
+                None
+            }
+        });
+    };
+    let wanted = keyless::Wanted {
+        account: account.clone(),
+        namespace: this.namespace.clone(),
+        organization: inputs.name.clone(),
+        backend: inputs.backend.clone(),
+    };
+    let governor = budget(&wanted.identity(&key));
+    let current = context.connections.get(&key);
+    let is_accepted = current.as_ref().is_some_and(|current| current.is_accepted());
+    let is_rejected = governor.snapshot().gate == Gate::Rejected;
+    Ok(match keyless::obtain(&wanted, context, this, &governor, is_accepted).await? {
+        Obtained::Token(token, renewal) => {
+            (inputs.token, inputs.renewal) = (Token::Found, renewal);
+            let same_identity = current.is_some_and(|current| Arc::ptr_eq(&current.governor, &governor));
+            Some(Credential { token, governor, is_known: same_identity && is_accepted && !is_rejected })
+        }
+        Obtained::AwaitingBudget => {
+            inputs.token = Token::AwaitingBudget;
+            None
+        }
+        Obtained::Refused(consequence) => {
+            inputs.token = Token::Refused(consequence);
+            None
+        }
+    })
 }
 
 fn token_reference(organization: &Organization) -> Option<ValueRef> {
@@ -113,7 +178,9 @@ async fn read_token(
     this: &Resource,
 ) -> Result<Result<SecretValue, String>, Error> {
     let Some(reference) = token_reference(organization) else {
-        return Ok(Err("spec.accessToken names no Secret; write secretKeyRef: {name, key}".to_owned()));
+        return Ok(Err(
+            "spec.accessToken says nothing; write secretKeyRef: {name, key} or serviceAccount: {name}".to_owned()
+        ));
     };
     let references = BTreeSet::from([reference.clone()]);
     let mut found = sources::read(&context.kube, &context.key, &this.namespace, &references).await?;
@@ -131,23 +198,19 @@ fn connect(
     context: &Context,
     this: &Resource,
     inputs: &Inputs,
-    token: SecretValue,
+    credential: Credential,
 ) -> Result<Arc<Connection>, pulumi::Error> {
+    let Credential { token, governor, is_known } = credential;
     let key = this.key();
-    let limit = organization.spec.rate_limit.unwrap_or_default();
-    let rate = Rate { per_second: f64::from(limit.requests_per_second), burst: limit.burst };
-    let governor = context.connections.governor(&inputs.backend, &token, &key, rate);
     let dialect = match organization.spec.dialect {
         organization::Dialect::Stacks => Dialect::Stacks,
         organization::Dialect::Preview => Dialect::Preview,
     };
-    if let Some(current) = context.connections.get(&key).filter(|current| {
-        current.token == token
-            && current.backend == inputs.backend
-            && current.client.dialect() == dialect
-            && current.organization == inputs.name
-    }) {
-        return Ok(current);
+    let current = context.connections.get(&key).filter(|current| {
+        current.backend == inputs.backend && current.client.dialect() == dialect && current.organization == inputs.name
+    });
+    if let Some(current) = current.as_ref().filter(|current| current.token == token) {
+        return Ok(Arc::clone(current));
     }
     let client = Client::new(ClientConfig {
         backend: inputs.backend.clone(),
@@ -157,6 +220,12 @@ fn connect(
         governor: governor.clone(),
     })?;
     governor.on_rejection(&key, context.wakers.callback(this.clone()));
+    let is_accepted = is_known && current.is_some();
+    if let Some(current) = current.filter(|_| is_accepted) {
+        client.inherit_clock(&current.client);
+        // Runs are followed with the new token at once, while the old one is still good.
+        context.observer.connect(&key, &inputs.name, client.clone());
+    }
     Ok(context.connections.put(Connection {
         key,
         organization: inputs.name.clone(),
@@ -164,7 +233,7 @@ fn connect(
         client,
         governor,
         token,
-        accepted: AtomicBool::new(false),
+        accepted: AtomicBool::new(is_accepted),
     }))
 }
 
@@ -186,14 +255,16 @@ fn is_due(organization: &Organization, context: &Context, inputs: &Inputs, conne
         || status.and_then(|status| status.last_handled_reconcile_at.clone()) != inputs.requested_at
 }
 
-async fn look(connection: &Connection, permit: &mut Permit) -> Look {
+async fn look(connection: &Connection, permit: &mut Permit, is_exchanged: bool) -> Look {
     let user = match connection.client.user(permit).await {
         Ok(user) => user,
         Err(error) => {
-            return Look::Failed(consequence(
-                &error,
-                "Put a valid access token into the Secret that spec.accessToken names.",
-            ));
+            let remedy = if is_exchanged {
+                "The token had just been given in exchange; check the service's policy for the ServiceAccount."
+            } else {
+                "Put a valid access token into the Secret that spec.accessToken names."
+            };
+            return Look::Failed(consequence(&error, remedy));
         }
     };
     let login = user.login.clone();

@@ -2,6 +2,7 @@
 
 mod act;
 mod gather;
+mod keyless;
 mod outcome;
 mod plan;
 mod reason;
@@ -11,6 +12,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::debug;
+
+pub use keyless::Keyless;
 
 use super::{
     Context, Error,
@@ -46,6 +49,7 @@ impl Reconcile for Organization {
         let key = format!("{}/{}", self.namespace().unwrap_or_default(), self.name_any());
         context.memory.forget(&self.uid().unwrap_or_default());
         context.connections.remove(&key);
+        context.keyless.forget(&key);
         context.observer.disconnect(&key);
     }
 
@@ -68,6 +72,6 @@ impl Reconcile for Organization {
         let events = status::events(&old, &new);
         write::status(&context.kube, organization, &new).await?;
         context.publish(&*self, events).await;
-        Ok(act::next(&outcome, &context, &uid))
+        Ok(act::next(&outcome, &inputs.renewal, &context, &uid))
     }
 }

@@ -1,7 +1,12 @@
 //! Pure: what is known of an organization → what is done about it.
 
+use std::time::Duration;
+
 use crate::{
-    api::organization::{DeploymentCounts, TokenUser},
+    api::{
+        Time,
+        organization::{DeploymentCounts, TokenUser},
+    },
     controllers::requeue::Consequence,
 };
 
@@ -28,6 +33,8 @@ pub struct Inputs {
     pub users: Vec<String>,
     /// The access token.
     pub token: Token,
+    /// How it is kept fresh.
+    pub renewal: Renewal,
     /// What looking at the service gave.
     pub look: Look,
 }
@@ -39,8 +46,28 @@ pub enum Token {
     NotRead,
     /// It is not there; the sentence says what is missing.
     Missing(String),
+    /// The request budget has no room yet to get one.
+    AwaitingBudget,
+    /// It could not be had for the ServiceAccount, and there is none that is still good.
+    Refused(Consequence),
     /// It is there.
     Found,
+}
+
+/// How the access token is kept fresh.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Renewal {
+    /// Somebody else does that, if it is needed at all.
+    NotNeeded,
+    /// It is renewed after this time.
+    In(Duration),
+    /// It could not be renewed.
+    Failed {
+        /// Why.
+        consequence: Consequence,
+        /// Until when the token is good that is there.
+        until: Time,
+    },
 }
 
 /// What looking at the service gave.
@@ -80,6 +107,8 @@ pub enum Plan {
     RefuseBackend,
     /// The access token is not there; the sentence says what is missing.
     AwaitToken(String),
+    /// No access token can be had for the ServiceAccount.
+    ReportNoToken(Consequence),
     /// The request budget has no room yet.
     AwaitBudget,
     /// All is as it was.
@@ -104,8 +133,11 @@ pub fn plan(inputs: &Inputs) -> Plan {
     if !inputs.backend_allowed {
         return Plan::RefuseBackend;
     }
-    if let Token::Missing(what) = &inputs.token {
-        return Plan::AwaitToken(what.clone());
+    match &inputs.token {
+        Token::Missing(what) => return Plan::AwaitToken(what.clone()),
+        Token::Refused(consequence) => return Plan::ReportNoToken(consequence.clone()),
+        Token::AwaitingBudget => return Plan::AwaitBudget,
+        Token::NotRead | Token::Found => {}
     }
     match &inputs.look {
         Look::NotDue => Plan::Idle,
@@ -150,6 +182,7 @@ mod tests {
             paused: None,
             users: vec![],
             token: Token::Found,
+            renewal: Renewal::NotNeeded,
             look: Look::Seen(seen(false)),
         }
     }

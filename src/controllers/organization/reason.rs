@@ -9,8 +9,14 @@ pub enum Reason {
     Suspended,
     /// The operator's `--allowed-backend` list does not have the backend.
     BackendNotAllowed,
-    /// The Secret or its key is not there.
+    /// The Secret or its key is not there, or the ServiceAccount.
     TokenMissing,
+    /// Kubernetes gives no token for the ServiceAccount, for a reason that may pass.
+    TokenRequestFailed,
+    /// The operator may not request tokens for the ServiceAccount.
+    TokenRequestForbidden,
+    /// The service gives no access token for the ServiceAccount's identity.
+    TokenExchangeRefused,
     /// It is being deleted and still needed.
     InUse,
     /// The request budget has no room.

@@ -1,13 +1,19 @@
 //! Pure: old status × outcome × now → new status, and the events that this makes.
 
-use super::{outcome::Outcome, plan::Inputs, reason::Reason};
+use super::{
+    outcome::Outcome,
+    plan::{Inputs, Renewal},
+    reason::Reason,
+};
 use crate::{
     api::{
-        ConditionStatus, OrganizationStatus, Time,
+        Condition, ConditionStatus, OrganizationStatus, Time,
         condition::{find, types},
     },
     controllers::{
-        conditions::{AWAITING_BUDGET, Standing, Words, set_pause_applied, set_standing},
+        conditions::{
+            AWAITING_BUDGET, Standing, TOKEN_RENEWED, Words, condition, remove, set, set_pause_applied, set_standing,
+        },
         context::Happening,
         requeue::Consequence,
     },
@@ -17,9 +23,10 @@ use crate::{
 #[must_use]
 pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now: Time) -> OrganizationStatus {
     let mut next = old.clone();
+    set_token_renewed(&mut next.conditions, inputs, now);
     next.name = Some(inputs.name.clone());
     let standing = match outcome {
-        Outcome::Nothing => return old.clone(),
+        Outcome::Nothing => return OrganizationStatus { conditions: next.conditions, ..old.clone() },
         Outcome::AwaitingUsers(users) => Standing::InProgress(Words::new(
             Reason::InUse,
             format!("deletion waits for {} that still need this organization: {}", users.len(), listed(users)),
@@ -60,6 +67,19 @@ pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now:
     next
 }
 
+/// Says that the access token could not be renewed, as long as there is one that is still good.
+fn set_token_renewed(conditions: &mut Vec<Condition>, inputs: &Inputs, now: Time) {
+    match &inputs.renewal {
+        Renewal::Failed { consequence, until } => {
+            let Words { reason, message } = consequence.standing.words();
+            let message = format!("the access token is good until {until} and could not be renewed: {message}");
+            let failed = condition(TOKEN_RENEWED, ConditionStatus::False, reason, &message, inputs.generation, now);
+            set(conditions, failed);
+        }
+        Renewal::NotNeeded | Renewal::In(_) => remove(conditions, TOKEN_RENEWED),
+    }
+}
+
 fn listed(users: &[String]) -> String {
     const SHOWN: usize = 3;
     let mut text = users.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -75,12 +95,19 @@ pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happeni
     let ready = |status: &OrganizationStatus| {
         find(&status.conditions, types::READY).map(|ready| (ready.status, ready.reason.clone(), ready.message.clone()))
     };
+    let renewed = |status: &OrganizationStatus| find(&status.conditions, TOKEN_RENEWED).cloned();
+    let warning = renewed(new).filter(|_| renewed(old).is_none()).map(|failed| Happening {
+        warning: true,
+        reason: "TokenNotRenewed",
+        action: "Renew",
+        note: failed.message,
+    });
     let (before, after) = (ready(old), ready(new));
-    match (before, after) {
+    let told = match (before, after) {
         (before, Some((ConditionStatus::True, _, note)))
             if before.as_ref().is_none_or(|(status, ..)| *status != ConditionStatus::True) =>
         {
-            vec![Happening { warning: false, reason: "Connected", action: "Verify", note }]
+            Some(Happening { warning: false, reason: "Connected", action: "Verify", note })
         }
         (before, Some((ConditionStatus::False, reason, note)))
             if before
@@ -88,10 +115,11 @@ pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happeni
                 .is_none_or(|(status, known, _)| *status != ConditionStatus::False || *known != reason) =>
         {
             let reason = if reason == "TokenRejected" { "TokenRejected" } else { "NotConnected" };
-            vec![Happening { warning: true, reason, action: "Verify", note }]
+            Some(Happening { warning: true, reason, action: "Verify", note })
         }
-        _ => vec![],
-    }
+        _ => None,
+    };
+    warning.into_iter().chain(told).collect()
 }
 
 #[cfg(test)]

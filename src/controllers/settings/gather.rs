@@ -33,7 +33,7 @@ use crate::{
         document::{ValueRef, references},
         links::{Kind, Link, Resource},
         requeue::consequence,
-        sources, write,
+        sources, sweep, write,
     },
     pulumi::{self, Admission, CallClass, Permit, StackId, wire::Schedule},
 };
@@ -128,6 +128,7 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
         },
     };
     let found = sources::read(&context.kube, &context.key, &namespace, &values).await?;
+    sweep::learn(context, &namespace, &found.versions);
     context.memory.heeded(&settings.uid().unwrap_or_default());
     if let Some(missing) = found.missing.filter(|_| !deleting) {
         inputs.view = View::Waiting(Words::new(Reason::SourceMissing, missing));

@@ -132,6 +132,11 @@ impl Client {
         self.transport.server_time()
     }
 
+    /// Knows the service's clock from what another client of the same backend has last seen of it.
+    pub fn inherit_clock(&self, predecessor: &Self) {
+        self.transport.inherit_clock(&predecessor.transport);
+    }
+
     /// True for clones of one client.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.transport, &other.transport)
@@ -151,6 +156,12 @@ struct ServerDate(Mutex<Option<(Timestamp, Instant)>>);
 impl ServerDate {
     fn get(&self) -> Option<(Timestamp, Instant)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inherit(&self, other: &Self) {
+        let known = other.get();
+        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = own.or(known);
     }
 
     fn set(&self, date: Timestamp) {

@@ -140,6 +140,10 @@ impl Transport {
         self.date.get().and_then(|(date, came)| date.checked_add(came.elapsed()).ok())
     }
 
+    pub(super) fn inherit_clock(&self, predecessor: &Self) {
+        self.date.inherit(&predecessor.date);
+    }
+
     /// Makes a call whose answer matters.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, permit: &mut Permit, call: Call<'_>) -> Result<T, Error> {
         self.attempts(permit, &call, |answer| self.decode(&call, answer)).await
@@ -308,7 +312,7 @@ impl Transport {
         match status.as_u16() {
             429 => self.governor.throttled(sent_at, retry_after),
             // Without a token of one's own it is what the call carries that was not accepted.
-            401 if self.token.is_some() => self.governor.rejected(),
+            401 if self.token.is_some() => self.governor.rejected(sent_at),
             200..=299 => self.governor.succeeded(sent_at),
             _ => {}
         }

@@ -135,8 +135,8 @@ impl<W> Budget<W> {
         self.apply_rate(now);
     }
 
-    pub(super) fn rejected(&mut self, now: Instant) {
-        self.gate.rejected(now);
+    pub(super) fn rejected(&mut self, now: Instant, sent_at: Instant) -> bool {
+        self.gate.rejected(now, sent_at)
     }
 
     pub(super) fn succeeded(&mut self, now: Instant, sent_at: Instant) {
@@ -149,7 +149,7 @@ impl<W> Budget<W> {
     }
 
     pub(super) fn token_changed(&mut self, now: Instant) {
-        self.gate.token_changed();
+        self.gate.token_changed(now);
         self.advance(now);
     }
 

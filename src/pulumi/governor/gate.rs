@@ -43,6 +43,8 @@ pub(super) struct GateKeeper {
     state: State,
     /// The latest closing: answers to what was sent before it tell nothing new.
     closed_at: Option<Instant>,
+    /// When a token was taken again after one had been rejected: what was sent before carried the other one.
+    reopened_at: Option<Instant>,
     /// How often it closed since the rate was last whole.
     strikes: u32,
     factor: f64,
@@ -51,7 +53,7 @@ pub(super) struct GateKeeper {
 
 impl GateKeeper {
     pub(super) fn new() -> Self {
-        Self { state: State::Open, closed_at: None, strikes: 0, factor: 1.0, stepped_at: None }
+        Self { state: State::Open, closed_at: None, reopened_at: None, strikes: 0, factor: 1.0, stepped_at: None }
     }
 
     /// The part of the configured rate that may be used.
@@ -98,16 +100,21 @@ impl GateKeeper {
         self.stepped_at = self.opens_at().or(self.stepped_at);
     }
 
-    /// A 401 to a request that was sent then.
-    pub(super) fn rejected(&mut self, now: Instant) {
+    /// A 401 to a request that was sent then. True when that is news.
+    pub(super) fn rejected(&mut self, now: Instant, sent_at: Instant) -> bool {
+        if self.reopened_at.is_some_and(|at| sent_at < at) {
+            return false;
+        }
+        let is_news = self.state != State::Rejected;
         self.state = State::Rejected;
         self.closed_at = Some(now);
+        is_news
     }
 
     /// The service accepted a request that was sent then.
     pub(super) fn succeeded(&mut self, now: Instant, sent_at: Instant) {
-        if self.state == State::Rejected && self.is_news(sent_at) {
-            self.state = State::Open;
+        if self.is_news(sent_at) {
+            self.token_changed(now);
         }
         let rested = self.stepped_at.is_none_or(|at| now.saturating_duration_since(at) >= RECOVERY_STEP);
         if self.factor < 1.0 && self.look(now) == Gate::Open && rested {
@@ -120,9 +127,10 @@ impl GateKeeper {
     }
 
     /// There is another token.
-    pub(super) fn token_changed(&mut self) {
+    pub(super) fn token_changed(&mut self, now: Instant) {
         if self.state == State::Rejected {
             self.state = State::Open;
+            self.reopened_at = Some(now);
         }
     }
 
@@ -218,21 +226,26 @@ mod tests {
     fn a_rejected_token_keeps_it_closed() {
         let mut gate = GateKeeper::new();
         let now = Instant::now();
-        gate.rejected(now);
+        assert!(gate.rejected(now, now));
+        assert!(!gate.rejected(now, now), "known already");
         assert_eq!(gate.look(now + 3600 * S), Gate::Rejected);
         gate.throttled(now + S, now + S, None);
         assert_eq!(gate.look(now + 3600 * S), Gate::Rejected);
         gate.succeeded(now + 2 * S, now);
         assert_eq!(gate.look(now + 2 * S), Gate::Rejected, "sent before the rejection");
-        gate.token_changed();
+        gate.token_changed(now + 2 * S);
         assert_eq!(gate.look(now + 2 * S), Gate::Open);
+        assert!(!gate.rejected(now + 3 * S, now + S), "it carried the other token");
+        assert_eq!(gate.look(now + 3 * S), Gate::Open);
+        assert!(gate.rejected(now + 4 * S, now + 3 * S));
+        assert_eq!(gate.look(now + 4 * S), Gate::Rejected);
     }
 
     #[test]
     fn a_token_that_is_accepted_again_opens_it() {
         let mut gate = GateKeeper::new();
         let now = Instant::now();
-        gate.rejected(now);
+        gate.rejected(now, now);
         gate.succeeded(now + 2 * S, now + S);
         assert_eq!(gate.look(now + 2 * S), Gate::Open);
     }

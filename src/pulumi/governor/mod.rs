@@ -105,7 +105,7 @@ impl Governor {
         self.change(|budget, now| budget.set_rate(now, source, rate));
     }
 
-    /// Has one of the users of the token told, each time that the service rejects it.
+    /// Has one of the users of the token told when the service rejects it.
     pub fn on_rejection(&self, source: &str, wake: Wake) {
         self.on_rejection.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned(), wake);
     }
@@ -187,9 +187,12 @@ impl Governor {
         self.change(|budget, now| budget.throttled(now, sent_at, retry_after));
     }
 
-    /// The service answered 401.
-    pub(super) fn rejected(self: &Arc<Self>) {
-        self.change(Budget::rejected);
+    /// The service answered 401 to what was sent then. Whoever is told may call again with the same token to make
+    /// sure: the answer to that is no news.
+    pub(super) fn rejected(self: &Arc<Self>, sent_at: Instant) {
+        if !self.change(|budget, now| budget.rejected(now, sent_at)) {
+            return;
+        }
         let told =
             self.on_rejection.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
         ring(&told);

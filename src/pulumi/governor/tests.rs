@@ -267,7 +267,7 @@ fn nothing_goes_out_until_retry_after() {
 fn nothing_goes_out_with_a_rejected_token() {
     let mut scene = Scene::new(10.0, 20);
     scene.ask(CallClass::Create, "a", "holder", 1);
-    scene.budget.rejected(scene.now);
+    assert!(scene.budget.rejected(scene.now, scene.now));
     assert_eq!(scene.budget.spend(scene.now), Err(Gate::Rejected));
     assert_eq!(scene.ask(CallClass::Create, "a", "x", 1), Answer::Queued);
     assert_eq!(scene.budget.deadline(scene.now), None);
@@ -279,7 +279,7 @@ fn nothing_goes_out_with_a_rejected_token() {
 #[test]
 fn a_successor_takes_everyone_over() {
     let mut scene = Scene::new(1.0, 1);
-    scene.budget.rejected(scene.now);
+    scene.budget.rejected(scene.now, scene.now);
     scene.ask(CallClass::Create, "a", "x", 1);
     scene.ask(CallClass::Drift, "b", "y", 1);
     scene.budget.retire();

@@ -54,6 +54,7 @@ async fn main() -> Result<()> {
         watch_namespaces: vec!["default".to_owned()],
         allowed_backends: vec![world.simulator.url()],
         suspend_all: false,
+        watch_secrets: true,
         listen: ([127, 0, 0, 1], 0).into(),
         speed: 1.0,
     };

@@ -74,6 +74,13 @@ impl Helm {
         self.shell(&format!("helm template {RELEASE} {CHART} --namespace {NAMESPACE} --values '{file}'")).await
     }
 
+    /// Installs the chart, with values as a YAML document.
+    pub async fn install_with(&self, values: &str) -> String {
+        let file = self.home.path().join("installed.yaml");
+        std::fs::write(&file, values).unwrap();
+        self.install(&format!("--values '{}'", file.display())).await
+    }
+
     /// Installs the chart, with more arguments.
     pub async fn install(&self, arguments: &str) -> String {
         let install =

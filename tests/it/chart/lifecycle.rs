@@ -2,9 +2,10 @@
 
 use kube::ResourceExt;
 use pulumi_deployments_operator::api::crd;
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, RELEASE, helm::Helm};
+use super::{NAMESPACE, RELEASE, helm::Helm, rendering::EVERYTHING};
 use crate::{
     control_plane::ControlPlane,
     eventually::{SOON, eventually},
@@ -26,6 +27,13 @@ async fn names(plane: &ControlPlane, what: &str) -> Vec<String> {
 /// Those of the release, not those of Kubernetes.
 async fn own(plane: &ControlPlane, what: &str) -> Vec<String> {
     names(plane, what).await.into_iter().filter(|name| name.contains(RELEASE)).collect()
+}
+
+/// Its own rights in the whole cluster: those that people get by their roles are others.
+async fn of_the_operator(plane: &ControlPlane) -> Vec<String> {
+    let mut found = own(plane, "clusterroles,clusterrolebindings").await;
+    found.retain(|name| name.ends_with(RELEASE));
+    found
 }
 
 async fn crds_are_there(plane: &ControlPlane) {
@@ -52,13 +60,16 @@ async fn arguments(plane: &ControlPlane) -> String {
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, uninstall, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, keyless, uninstall, remove] = blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
     crds_are_there(&plane).await;
-    assert_eq!(arguments(&plane).await, r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com"]"#);
-    assert_eq!(own(&plane, "clusterroles,clusterrolebindings").await.len(), 2);
+    assert_eq!(
+        arguments(&plane).await,
+        r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com","--watch-secrets=false"]"#
+    );
+    assert_eq!(of_the_operator(&plane).await.len(), 2);
 
     plane.kubectl(["create", "namespace", "platform"], None).await.success();
     plane.kubectl(["create", "namespace", "team"], None).await.success();
@@ -66,7 +77,20 @@ async fn the_commands_of_the_readme_work() {
     assert!(notes.contains("looks after the namespaces platform, team."), "{notes}");
     let upgraded = arguments(&plane).await;
     assert!(upgraded.contains(r#""--watch-namespace=platform","--watch-namespace=team""#), "{upgraded}");
-    assert_eq!(own(&plane, "clusterroles,clusterrolebindings").await, [""; 0]);
+    assert_eq!(of_the_operator(&plane).await, [""; 0]);
+    let notes = helm.shell(keyless).await.success();
+    assert!(notes.contains("kubectl create serviceaccount pulumi --namespace=platform"), "{notes}");
+    assert!(notes.contains("serviceAccount: {name: pulumi}") && !notes.contains("secretKeyRef"), "{notes}");
+    let role = [
+        "get",
+        "role",
+        RELEASE,
+        "--namespace=team",
+        "--output=jsonpath={.rules[?(@.resources[0]=='serviceaccounts/token')]}",
+    ];
+    let rule: Value = serde_json::from_str(&plane.kubectl(role, None).await.success()).unwrap();
+    assert_eq!((&rule["verbs"], &rule["resourceNames"]), (&json!(["create"]), &json!(["pulumi"])));
+    assert_eq!(arguments(&plane).await, upgraded, "what was set before is kept");
 
     // The next step that the notes tell, with a name in place of NAME-IN-PULUMI-CLOUD.
     let next = notes.split("to work with:\n").nth(1).unwrap().split("It is ready when").next().unwrap();
@@ -77,7 +101,7 @@ async fn the_commands_of_the_readme_work() {
     assert_eq!(names(&plane, "pulumi").await, organization);
 
     helm.shell(uninstall).await.success();
-    assert_eq!(own(&plane, "deployments.apps,serviceaccounts,roles,rolebindings").await, [""; 0]);
+    assert_eq!(own(&plane, "deployments.apps,serviceaccounts,roles,rolebindings,clusterroles").await, [""; 0]);
     assert_eq!(names(&plane, "pulumi").await, organization);
 
     // A later installation takes over what was left.
@@ -94,11 +118,33 @@ async fn the_commands_of_the_readme_work() {
     .await;
 }
 
+/// As much of the Prometheus operator as it takes for its objects to be accepted.
+const SERVICE_MONITORS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: servicemonitors.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: ServiceMonitor, plural: servicemonitors}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+
+#[rstest]
+#[case::by_default("")]
+#[case::with_everything(EVERYTHING)]
 #[tokio::test]
-async fn the_restricted_profile_lets_the_pod_in() {
+async fn the_restricted_profile_lets_the_pod_in(#[case] values: &str) {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    helm.install("").await;
+    plane.kubectl(["apply", "--filename=-"], Some(SERVICE_MONITORS)).await.success();
+    let wait = ["wait", "crd/servicemonitors.monitoring.coreos.com", "--for=condition=Established", "--timeout=30s"];
+    plane.kubectl(wait, None).await.success();
+    helm.install_with(values).await;
     plane
         .kubectl(["label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"], None)
         .await
@@ -116,4 +162,39 @@ async fn the_restricted_profile_lets_the_pod_in() {
     pod["spec"]["securityContext"] = json!({});
     let refusal = plane.kubectl(create, Some(&pod.to_string())).await.failure();
     assert!(refusal.contains("violates PodSecurity"), "{refusal}");
+}
+
+#[tokio::test]
+async fn people_get_rights_by_the_roles_that_they_have() {
+    let mut plane = ControlPlane::start(|options| options).await;
+    Helm::of(&mut plane).await.install("").await;
+    crds_are_there(&plane).await;
+    plane.kubectl(["create", "namespace", "team"], None).await.success();
+    for role in ["view", "edit", "admin"] {
+        let (clusterrole, user) = (format!("--clusterrole={role}"), format!("--user={role}er"));
+        let bind = ["create", "rolebinding", role, "--namespace=team", &clusterrole, &user];
+        plane.kubectl(bind, None).await.success();
+    }
+    for (role, verb, kind, expected) in [
+        ("view", "watch", "pulumideployments", true),
+        ("view", "list", "organizations", true),
+        ("view", "create", "pulumideployments", false),
+        ("edit", "get", "organizations", true),
+        ("edit", "create", "pulumideployments", true),
+        ("edit", "delete", "stackdeploymentsettings", true),
+        ("edit", "patch", "organizations", false),
+        ("edit", "patch", "pulumideployments/status", false),
+        ("admin", "patch", "pulumideployments", true),
+        ("admin", "create", "organizations", true),
+    ] {
+        let (kind, part) = kind.split_once('/').unwrap_or((kind, ""));
+        let (kind, part) = (format!("{kind}.deployments.pulumi.com"), format!("--subresource={part}"));
+        eventually(SOON, &format!("{role} may {verb} {kind} {part}: {expected}"), async || {
+            let user = format!("--as={role}er");
+            let question = ["auth", "can-i", verb, &kind, &part, "--namespace=team", &user];
+            let answer = plane.kubectl(question, None).await.stdout;
+            if (answer.trim() == "yes") == expected { Ok(()) } else { Err(answer) }
+        })
+        .await;
+    }
 }

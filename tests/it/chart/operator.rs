@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -40,12 +40,21 @@ impl Operator {
         let token = plane.kubectl(create, None).await.success();
         fs::write(&kubeconfig, credentials(plane, token.trim()).to_string()).unwrap();
 
+        mount(plane, pod, files.path()).await;
+        let environment = container["env"].as_array().unwrap().iter().filter_map(|variable| {
+            let value = variable["value"].as_str()?;
+            let mounted =
+                container["volumeMounts"].as_array().into_iter().flatten().find(|it| it["mountPath"] == value);
+            let path = mounted.map(|mounted| files.path().join(mounted["name"].as_str().unwrap()));
+            Some((variable["name"].as_str()?, path.unwrap_or_else(|| PathBuf::from(value))))
+        });
         let mut command = Command::new(env!("CARGO_BIN_EXE_pulumi-deployments-operator"));
         command
             .args(arguments)
             // The pod has a port to itself and all the time in the world.
             .args(["--listen=127.0.0.1:0", &format!("--unsafe-speed={SPEED}")])
             .env_clear()
+            .envs(environment)
             .env("KUBECONFIG", &kubeconfig)
             .env("POD_NAME", "operator-0")
             .env("RUST_LOG", "info,pulumi_deployments_operator=debug")
@@ -90,6 +99,22 @@ impl Operator {
         let log = self.log();
         let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.find_map(|line| line["address"].as_str().map(str::to_owned))
+    }
+}
+
+/// Puts the files of the pod's ConfigMaps where its volumes would be, each under the volume's name.
+async fn mount(plane: &ControlPlane, pod: &Value, directory: &Path) {
+    for volume in pod["volumes"].as_array().into_iter().flatten() {
+        let path = directory.join(volume["name"].as_str().unwrap());
+        fs::create_dir(&path).unwrap();
+        let source = &volume["configMap"];
+        let name = source["name"].as_str().unwrap();
+        let get = ["get", "configmap", name, "--namespace", NAMESPACE, "--output=json"];
+        let map: Value = serde_json::from_str(&plane.kubectl(get, None).await.success()).unwrap();
+        for item in source["items"].as_array().unwrap() {
+            let content = map["data"][item["key"].as_str().unwrap()].as_str().unwrap();
+            fs::write(path.join(item["path"].as_str().unwrap()), content).unwrap();
+        }
     }
 }
 

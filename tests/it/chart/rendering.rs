@@ -10,6 +10,30 @@ use super::{CHART, helm::Helm};
 
 const NAMED: &str = "image: {repository: registry.example.com/operator}\n";
 
+/// Every switch, turned.
+pub const EVERYTHING: &str = "
+imagePullSecrets: [{name: registry}]
+keyless: {enabled: true, serviceAccountNames: [pulumi, other]}
+proxy: {https: 'http://proxy.example.com:3128', http: 'http://proxy.example.com:3128', none: 'pulumi.example.com,.svc'}
+caBundle: {configMapName: authorities, key: bundle.pem}
+service: {enabled: true, port: 9090, annotations: {example.com/note: hello}}
+serviceMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}
+networkPolicy:
+  enabled: true
+  metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+  egress: [{ports: [{port: 443}, {port: 53, protocol: UDP}]}]
+podDisruptionBudget: {enabled: true, maxUnavailable: 0}
+priorityClassName: system-cluster-critical
+podAnnotations: {example.com/cost: none}
+podLabels: {team: platform}
+extraEnv: [{name: RUST_LOG, value: debug}]
+extraVolumes: [{name: scratch, emptyDir: {}}]
+extraVolumeMounts: [{name: scratch, mountPath: /scratch}]
+nodeSelector: {kubernetes.io/os: linux}
+tolerations: [{key: dedicated, operator: Exists}]
+affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/arch, operator: In, values: [amd64]}]}]}}}
+";
+
 /// The objects of the chart, with values as a YAML document.
 async fn objects(values: &str) -> Vec<Value> {
     let manifest = Helm::alone().await.template(&format!("{NAMED}{values}")).await.success();
@@ -70,6 +94,40 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::a_word_for_a_switch("suspendAll: 'yes'", "at '/suspendAll': got string, want boolean")]
 #[case::a_log_format("logFormat: xml", "at '/logFormat': value must be one of 'json', 'text'")]
 #[case::nobodys_account("serviceAccount: {create: false}", "at '/serviceAccount/name': minLength: got 0, want 1")]
+#[case::a_switch_that_is_no_switch("secrets: {watch: 'no'}", "at '/secrets/watch': got string, want null or boolean")]
+#[case::a_switch_with_another_name(
+    "outputs: {write: true}",
+    "at '/outputs': additional properties 'write' not allowed"
+)]
+#[case::one_account_without_a_list(
+    "keyless: {serviceAccountNames: pulumi}",
+    "at '/keyless/serviceAccountNames': got string, want array"
+)]
+#[case::no_name_of_an_account("keyless: {serviceAccountNames: [My_Account]}", "'My_Account' does not match pattern")]
+#[case::a_proxy_without_a_scheme("proxy: {https: 'proxy:3128'}", "at '/proxy/https': 'proxy:3128' does not match")]
+#[case::hosts_with_spaces("proxy: {none: 'a, b'}", "at '/proxy/none': 'a, b' does not match")]
+#[case::two_bundles(
+    "caBundle: {configMapName: a, secretName: b}",
+    "at '/caBundle/secretName': maxLength: got 1, want 0"
+)]
+#[case::a_port("service: {port: 0}", "at '/service/port': minimum: got 0, want 1")]
+#[case::an_interval("serviceMonitor: {interval: often}", "at '/serviceMonitor/interval': 'often' does not match")]
+#[case::a_peer_of_no_kind(
+    "networkPolicy: {metricsFrom: [{namespace: a}]}",
+    "additional properties 'namespace' not allowed"
+)]
+#[case::everybody_by_mistake("networkPolicy: {metricsFrom: [{}]}", "minProperties: got 0, want 1")]
+#[case::half_a_pod("podDisruptionBudget: {maxUnavailable: 0.5}", "at '/podDisruptionBudget/maxUnavailable'")]
+#[case::a_label_that_the_pod_is_selected_by(
+    "podLabels: {app.kubernetes.io/name: x}",
+    "at '/podLabels/app.kubernetes.io~1name'"
+)]
+#[case::a_number_in_the_environment(
+    "extraEnv: [{name: A, value: 1}]",
+    "at '/extraEnv/0/value': got number, want string"
+)]
+#[case::a_mount_without_path("extraVolumeMounts: [{name: a}]", "missing property 'mountPath'")]
+#[case::a_key_for_the_registry("imagePullSecrets: [registry]", "at '/imagePullSecrets/0': got string, want object")]
 #[case::resources("resources: {memory: 1Gi}", "at '/resources': additional properties 'memory' not allowed")]
 #[tokio::test]
 async fn a_mistake_is_refused_and_named(#[case] values: &str, #[case] expected: &str) {
@@ -87,7 +145,7 @@ async fn an_image_that_is_nowhere_is_refused() {
 async fn the_values_become_arguments() {
     assert_eq!(
         arguments(&objects("").await),
-        &json!(["run", "--log-format=json", "--allowed-backend=https://api.pulumi.com"])
+        &json!(["run", "--log-format=json", "--allowed-backend=https://api.pulumi.com", "--watch-secrets=false"])
     );
     let values = "{watchNamespaces: [a, '1'], allowedBackends: ['http://a:1/b', 'https://c'], suspendAll: true, logFormat: text, image: {repository: r, tag: '1.10'}}";
     let objects: Vec<Value> =
@@ -144,5 +202,128 @@ async fn in_some_namespaces_only_there_is_nothing_for_the_whole_cluster() {
     let roles: Vec<_> = objects.iter().filter(|object| object["kind"] == "Role").collect();
     let namespaces: Vec<_> = roles.iter().map(|role| role["metadata"]["namespace"].as_str().unwrap()).collect();
     assert_eq!(namespaces, [super::NAMESPACE, "a", "b"]);
-    assert!(objects.iter().all(|object| !object["kind"].as_str().unwrap().starts_with("ClusterRole")));
+    // Those are what people may do, and nobody is bound to them here.
+    let kind = |object: &Value| object["kind"].as_str().unwrap().to_owned();
+    assert!(objects.iter().all(|object| kind(object) != "ClusterRoleBinding"));
+    let names: Vec<_> = objects.iter().filter(|object| kind(object) == "ClusterRole").map(name).collect();
+    assert_eq!(names, ["view", "edit", "admin"].map(|role| format!("{}-{role}", super::RELEASE)));
+}
+
+fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+/// What the operator may do with Secrets in a namespace that it looks after.
+fn rights_on_secrets(objects: &[Value], kind: &str) -> Vec<String> {
+    let role = objects.iter().find(|object| object["kind"] == kind && name(object) == super::RELEASE).unwrap();
+    let has = |list: &Value, wanted: &str| list.as_array().unwrap().iter().any(|item| item == wanted);
+    let rules = role["rules"].as_array().unwrap().iter().filter(|rule| has(&rule["resources"], "secrets"));
+    let verbs = rules.flat_map(|rule| rule["verbs"].as_array().unwrap());
+    verbs.map(|verb| verb.as_str().unwrap().to_owned()).collect()
+}
+
+#[rstest]
+#[case::in_the_whole_cluster("", "ClusterRole", &["get", "create", "patch"])]
+#[case::in_the_whole_cluster_by_choice("secrets: {watch: true}", "ClusterRole", &["get", "list", "watch", "create", "patch"])]
+#[case::in_some_namespaces("watchNamespaces: [a]", "Role", &["get", "list", "watch", "create", "patch"])]
+#[case::not_even_there("watchNamespaces: [a]\nsecrets: {watch: false}", "Role", &["get", "create", "patch"])]
+#[case::without_outputs("outputs: {enabled: false}", "ClusterRole", &["get"])]
+#[tokio::test]
+async fn secrets_are_listed_and_written_only_where_that_is_wanted(
+    #[case] values: &str,
+    #[case] kind: &str,
+    #[case] verbs: &[&str],
+) {
+    let objects = objects(values).await;
+    assert_eq!(rights_on_secrets(&objects, kind), verbs);
+    let is_told = arguments(&objects).as_array().unwrap().contains(&json!("--watch-secrets=false"));
+    assert_eq!(is_told, !verbs.contains(&"list"));
+}
+
+#[tokio::test]
+async fn nothing_is_there_that_was_not_asked_for() {
+    let objects = objects("").await;
+    for kind in ["Service", "ServiceMonitor", "NetworkPolicy", "PodDisruptionBudget"] {
+        assert!(objects.iter().all(|object| object["kind"] != kind), "{kind}");
+    }
+    let pod = &the(&objects, "Deployment")["spec"]["template"];
+    for part in ["volumes", "priorityClassName", "imagePullSecrets"] {
+        assert_eq!(pod["spec"][part], Value::Null, "{part}");
+    }
+    assert_eq!(pod["metadata"]["annotations"], Value::Null);
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == super::RELEASE);
+    assert!(!role.unwrap().to_string().contains("serviceaccounts/token"));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_there() {
+    let objects = objects(EVERYTHING).await;
+    let deployment = &the(&objects, "Deployment")["spec"];
+    let pod = &deployment["template"];
+    assert_eq!(pod["metadata"]["labels"]["team"], "platform");
+    assert_eq!(pod["metadata"]["annotations"], json!({"example.com/cost": "none"}));
+    assert_eq!(pod["spec"]["priorityClassName"], "system-cluster-critical");
+    assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "registry"}]));
+    assert_eq!(
+        pod["spec"]["volumes"],
+        json!([
+            {"name": "ca", "configMap": {"name": "authorities", "items": [{"key": "bundle.pem", "path": "ca.crt"}]}},
+            {"name": "scratch", "emptyDir": {}},
+        ])
+    );
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(
+        container["volumeMounts"],
+        json!([
+            {"name": "ca", "mountPath": "/etc/pulumi-deployments-operator/ca", "readOnly": true},
+            {"name": "scratch", "mountPath": "/scratch"},
+        ])
+    );
+    let environment: Vec<_> = container["env"].as_array().unwrap()[1..].to_vec();
+    assert_eq!(
+        json!(environment),
+        json!([
+            {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"},
+            {"name": "HTTP_PROXY", "value": "http://proxy.example.com:3128"},
+            {"name": "NO_PROXY", "value": "pulumi.example.com,.svc"},
+            {"name": "SSL_CERT_FILE", "value": "/etc/ssl/certs/ca-certificates.crt"},
+            {"name": "SSL_CERT_DIR", "value": "/etc/pulumi-deployments-operator/ca"},
+            {"name": "RUST_LOG", "value": "debug"},
+        ])
+    );
+    let service = the(&objects, "Service");
+    assert_eq!(service["spec"]["ports"][0]["port"], 9090);
+    let monitor = the(&objects, "ServiceMonitor");
+    assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+    let chosen = &monitor["spec"]["selector"]["matchLabels"];
+    for (label, value) in chosen.as_object().unwrap() {
+        assert_eq!(&service["metadata"]["labels"][label], value);
+    }
+    let policy = the(&objects, "NetworkPolicy");
+    assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    for selector in [
+        &service["spec"]["selector"],
+        &policy["spec"]["podSelector"]["matchLabels"],
+        &the(&objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+    ] {
+        assert_eq!(selector, &deployment["selector"]["matchLabels"]);
+    }
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == super::RELEASE).unwrap();
+    let rules = role["rules"].as_array().unwrap();
+    let keyless = rules.iter().find(|rule| rule["resources"][0] == "serviceaccounts/token").unwrap();
+    assert_eq!((&keyless["verbs"], &keyless["resourceNames"]), (&json!(["create"]), &json!(["pulumi", "other"])));
+}
+
+#[tokio::test]
+async fn a_bundle_may_be_in_a_secret_and_a_policy_may_let_everything_out() {
+    let objects = objects(
+        "caBundle: {secretName: authorities}\nnetworkPolicy: {enabled: true}\naggregatedRoles: {enabled: false}",
+    )
+    .await;
+    let volumes = &the(&objects, "Deployment")["spec"]["template"]["spec"]["volumes"];
+    let items = json!([{"key": "ca.crt", "path": "ca.crt"}]);
+    assert_eq!(volumes, &json!([{"name": "ca", "secret": {"secretName": "authorities", "items": items}}]));
+    let policy = &the(&objects, "NetworkPolicy")["spec"];
+    assert_eq!((&policy["policyTypes"], &policy["ingress"]), (&json!(["Ingress"]), &Value::Null));
+    assert_eq!(name(the(&objects, "ClusterRole")), super::RELEASE);
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     NAMESPACE, RELEASE,
@@ -28,10 +28,12 @@ rules:
 ";
 
 #[rstest]
-#[case::everywhere(&[])]
-#[case::in_some_namespaces_only(&NAMESPACES)]
+#[case::everywhere(&[], None)]
+#[case::everywhere_with_watched_secrets(&[], Some(true))]
+#[case::in_some_namespaces_only(&NAMESPACES, None)]
+#[case::in_some_namespaces_only_without_watched_secrets(&NAMESPACES, Some(false))]
 #[tokio::test]
-async fn the_operator_uses_its_rights_and_misses_none(#[case] watched: &[&str]) {
+async fn the_operator_uses_its_rights_and_misses_none(#[case] watched: &[&str], #[case] watch_secrets: Option<bool>) {
     let files = tempfile::tempdir().unwrap();
     let (policy, audit) = (files.path().join("policy.yaml"), files.path().join("audit.log"));
     fs::write(&policy, POLICY).unwrap();
@@ -43,10 +45,13 @@ async fn the_operator_uses_its_rights_and_misses_none(#[case] watched: &[&str]) 
     .await;
     let cloud = story::cloud().await;
     story::prepare(&plane).await;
-    let values = format!("--set 'allowedBackends={{{}}}'", cloud.url());
-    let namespaces = format!("--set 'watchNamespaces={{{}}}'", watched.join(","));
-    let values = if watched.is_empty() { values } else { format!("{values} {namespaces}") };
-    Helm::of(&mut plane).await.install(&values).await;
+    let values = json!({
+        "allowedBackends": [cloud.url()],
+        "watchNamespaces": watched,
+        "secrets": {"watch": watch_secrets},
+        "keyless": {"enabled": true, "serviceAccountNames": ["pulumi"]},
+    });
+    Helm::of(&mut plane).await.install_with(&values.to_string()).await;
     let operator = Operator::start(&mut plane).await;
 
     story::tell(&plane, &cloud, &operator).await;
@@ -57,7 +62,8 @@ async fn the_operator_uses_its_rights_and_misses_none(#[case] watched: &[&str]) 
     used.insert(right("patch", "events.k8s.io", "events"));
     assert_eq!(granted(&plane).await, used);
 
-    limits(&plane, &operator, watched).await;
+    let watches = watch_secrets.unwrap_or(!watched.is_empty());
+    limits(&plane, &operator, watched, watches).await;
 }
 
 fn right(verb: &str, group: &str, resource: &str) -> Right {
@@ -87,7 +93,10 @@ async fn granted(plane: &ControlPlane) -> BTreeSet<Right> {
     let roles: Value = serde_json::from_str(&plane.kubectl(get, None).await.success()).unwrap();
     let mut granted = BTreeSet::new();
     for role in roles["items"].as_array().unwrap() {
-        if role["metadata"]["labels"]["app.kubernetes.io/instance"] != RELEASE {
+        let labels = &role["metadata"]["labels"];
+        // What people get by their own roles is not the operator's.
+        let is_aggregated = labels.to_string().contains("rbac.authorization.k8s.io/aggregate-to-");
+        if labels["app.kubernetes.io/instance"] != RELEASE || is_aggregated {
             continue;
         }
         for rule in role["rules"].as_array().unwrap() {
@@ -103,7 +112,7 @@ async fn granted(plane: &ControlPlane) -> BTreeSet<Right> {
 }
 
 /// What the operator's own account is told about what it may do.
-async fn limits(plane: &ControlPlane, operator: &Operator, watched: &[&str]) {
+async fn limits(plane: &ControlPlane, operator: &Operator, watched: &[&str], watches: bool) {
     let may = async |question: &str| {
         let kubeconfig = format!("--kubeconfig={}", operator.kubeconfig().display());
         let words = ["auth", "can-i", &kubeconfig].into_iter().chain(question.split(' '));
@@ -128,7 +137,11 @@ async fn limits(plane: &ControlPlane, operator: &Operator, watched: &[&str]) {
     assert_eq!(may(&format!("get secrets/other --namespace={NAMESPACE}")).await, everywhere);
     assert_eq!(may("get secrets --namespace=default").await, everywhere);
     assert!(may("get secrets --namespace=team").await);
-    assert_eq!(may("list secrets --all-namespaces").await, everywhere);
+    assert_eq!(may("list secrets --all-namespaces").await, everywhere && watches);
+    assert_eq!(may("watch secrets --namespace=team").await, watches);
+    assert!(may("create serviceaccounts/pulumi --subresource=token --namespace=platform").await);
+    assert!(!may("create serviceaccounts/other --subresource=token --namespace=platform").await);
+    assert!(!may("create pulumideployments.deployments.pulumi.com --namespace=team").await);
     assert_eq!(may("get namespaces/default").await, everywhere);
     assert!(may("get namespaces/team --namespace=team").await);
     for (verb, group, resource) in granted(plane).await {

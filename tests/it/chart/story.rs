@@ -1,6 +1,6 @@
 //! Everything that the operator does in Kubernetes, once.
 
-use pulumi_cloud_simulator::Simulator;
+use pulumi_cloud_simulator::{Allowance, OidcIssuer, Simulator};
 use serde_json::json;
 
 use super::operator::Operator;
@@ -17,7 +17,11 @@ const STACK: &str = "acme/web/prod";
 
 /// A Pulumi Cloud in which runs take less than a second.
 pub async fn cloud() -> Simulator {
-    Simulator::builder().speed(100.0).token(TOKEN).organization("acme").start().await.unwrap()
+    let cloud = Simulator::builder().speed(100.0).token(TOKEN).organization("acme").start().await.unwrap();
+    let issuer = OidcIssuer::new("https://kubernetes.default.svc")
+        .allow("system:serviceaccount:platform:pulumi", Allowance::Organization { admin: false });
+    cloud.trust_issuer("acme", issuer).unwrap();
+    cloud
 }
 
 /// The namespaces, with a label that the Organization's access rule selects by.
@@ -46,6 +50,19 @@ spec:
     secretKeyRef: {{name: pulumi, key: accessToken}}
   access:
     - namespaces: {{from: Selector, selector: {{matchLabels: {{team: team}}}}}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: pulumi, namespace: platform}}
+---
+apiVersion: deployments.pulumi.com/v1alpha1
+kind: Organization
+metadata: {{name: keyless, namespace: platform}}
+spec:
+  name: acme
+  backendURL: {backend}
+  accessToken:
+    serviceAccount: {{name: pulumi}}
 ---
 apiVersion: v1
 kind: Secret
@@ -87,12 +104,13 @@ spec:
     )
 }
 
-/// An organization, settings with values of a Secret and a ConfigMap, and two runs with outputs; and then all of it is deleted.
+/// An organization, another one without a token in the cluster, settings with values of a Secret and a ConfigMap, and two runs with outputs; and then all of it is deleted.
 pub async fn tell(plane: &ControlPlane, cloud: &Simulator, operator: &Operator) {
     let manifests = manifests(cloud);
     plane.kubectl(["apply", "--filename=-"], Some(&manifests)).await.success();
     for (namespace, name, wanted) in [
         ("platform", "organization.deployments.pulumi.com/acme", "condition=Ready"),
+        ("platform", "organization.deployments.pulumi.com/keyless", "condition=Ready"),
         ("team", "stackdeploymentsettings.deployments.pulumi.com/web", "condition=Ready"),
         ("team", "pulumideployment.deployments.pulumi.com/web", "jsonpath={.status.phase}=Succeeded"),
     ] {

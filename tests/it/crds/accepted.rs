@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{DEPLOYMENT, ORGANIZATION, SETTINGS, Server, Validation, resource, schema, with_settings, yaml};
 
 /// Together with [`sources`], these use every field.
-const FULL: [(&str, &str); 6] = [
+const FULL: [(&str, &str); 7] = [
     (
         ORGANIZATION,
         r#"
@@ -31,6 +31,15 @@ const FULL: [(&str, &str); 6] = [
           roleID: role-1
         - namespaces: {from: All}
         rateLimit: {requestsPerSecond: 5, burst: 7}
+        "#,
+    ),
+    (
+        ORGANIZATION,
+        r#"
+        backendURL: https://api.pulumi.com
+        dialect: Stacks
+        accessToken: {serviceAccount: {name: pulumi, tokenType: team, scope: "team:web", expiration: 1h30m}}
+        suspend: false
         "#,
     ),
     (
@@ -285,6 +294,14 @@ async fn a_full_manifest_comes_back_unchanged() {
     ORGANIZATION,
     "accessToken: {secretKeyRef: {name: pulumi, key: token}}",
     json!({"backendURL": "https://api.pulumi.com", "dialect": "Stacks", "suspend": false})
+)]
+#[case::service_account(
+    ORGANIZATION,
+    "accessToken: {serviceAccount: {name: pulumi}}",
+    json!({
+        "backendURL": "https://api.pulumi.com", "dialect": "Stacks", "suspend": false,
+        "accessToken": {"serviceAccount": {"name": "pulumi", "tokenType": "organization"}},
+    })
 )]
 #[case::rate_limit(
     ORGANIZATION,

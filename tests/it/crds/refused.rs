@@ -24,6 +24,35 @@ fn list(item: &str, length: usize) -> String {
     "accessToken: {secretKeyRef: {name: pulumi}}",
     "write which key of the Secret holds the access token"
 )]
+#[case::a_secret_and_a_service_account(
+    "accessToken: {secretKeyRef: {name: pulumi, key: token}, serviceAccount: {name: pulumi}}",
+    "or serviceAccount: {name} for one that the operator gets for that identity: exactly one of the two"
+)]
+#[case::a_service_account_without_name(
+    "accessToken: {serviceAccount: {tokenType: team}}",
+    "serviceAccount.name: Required value"
+)]
+#[case::an_unknown_type_of_token(
+    "accessToken: {serviceAccount: {name: pulumi, tokenType: Team}}",
+    "supported values: \"organization\", \"team\", \"personal\""
+)]
+#[case::a_team_without_name("accessToken: {serviceAccount: {name: pulumi, tokenType: team}}", "write scope: team:NAME")]
+#[case::a_person_without_name(
+    "accessToken: {serviceAccount: {name: pulumi, tokenType: personal, scope: 'team:web'}}",
+    "write scope: user:LOGIN"
+)]
+#[case::an_organization_with_a_team(
+    "accessToken: {serviceAccount: {name: pulumi, scope: 'team:web'}}",
+    "a token of the organization has no scope, or scope: admin"
+)]
+#[case::a_short_life(
+    "accessToken: {serviceAccount: {name: pulumi, expiration: 59s}}",
+    "expiration must be at least 1m"
+)]
+#[case::a_life_in_days(
+    "accessToken: {serviceAccount: {name: pulumi, expiration: 1d}}",
+    "write a duration with the units h, m, s or ms"
+)]
 #[case::a_secret_without_name("accessToken: {secretKeyRef: {key: token}}", "secretKeyRef.name: Required value")]
 #[case::a_secret_with_an_empty_name("accessToken: {secretKeyRef: {name: '', key: token}}", "at least 1 chars long")]
 #[tokio::test]

@@ -32,7 +32,7 @@ use crate::{
         digest::without_secrets,
         document::references,
         links::{Kind, Resource},
-        sources,
+        sources, sweep,
     },
     pulumi::{Admission, CallClass},
 };
@@ -66,6 +66,7 @@ pub async fn look(
     }
     let values = deployment.spec.settings.as_ref().map(references).unwrap_or_default();
     let found = sources::read(&context.kube, &context.key, &this.namespace, &values).await?;
+    sweep::learn(context, &this.namespace, &found.versions);
     if let Some(missing) = found.missing {
         // There nothing can be created any more, so the destroy runs without it.
         if !context.namespace_is_terminating(&this.namespace).await? {

@@ -32,7 +32,7 @@ use crate::{
         digest::{self, without_secrets},
         document::{Values, references},
         links::{Kind, Resource},
-        sources,
+        sources, sweep,
     },
     pulumi::{Admission, CallClass},
 };
@@ -116,6 +116,7 @@ pub async fn look(
     };
     let values = deployment.spec.settings.as_ref().map(references).unwrap_or_default();
     let found = sources::read(&context.kube, &context.key, &this.namespace, &values).await?;
+    sweep::learn(context, &this.namespace, &found.versions);
     if let Some(missing) = found.missing {
         return Ok(Road::Waiting(Words::new(Reason::SourceMissing, missing)));
     }

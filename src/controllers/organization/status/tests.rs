@@ -4,7 +4,7 @@ use proptest::{option, prelude::*, sample::select};
 use rstest::rstest;
 
 use super::{
-    super::plan::{Look, Plan, Seen, Token, plan},
+    super::plan::{Look, Plan, Renewal, Seen, Token, plan},
     *,
 };
 use crate::{
@@ -39,6 +39,7 @@ fn inputs() -> Inputs {
         paused: None,
         users: vec![],
         token: Token::Found,
+        renewal: Renewal::NotNeeded,
         look: Look::Seen(seen()),
     }
 }
@@ -62,6 +63,8 @@ fn accepted(pause: Option<Result<bool, Consequence>>) -> Outcome {
 #[case::trouble(Inputs { look: Look::Failed(trouble()), ..inputs() }, Plan::Report(trouble()))]
 #[case::seen(inputs(), Plan::Accept { seen: seen(), set_paused: None })]
 #[case::no_token(Inputs { token: Token::Missing("key".into()), look: Look::NotDue, ..inputs() }, Plan::AwaitToken("key".into()))]
+#[case::no_identity(Inputs { token: Token::Refused(trouble()), look: Look::NotDue, ..inputs() }, Plan::ReportNoToken(trouble()))]
+#[case::no_budget_for_a_token(Inputs { token: Token::AwaitingBudget, look: Look::NotDue, ..inputs() }, Plan::AwaitBudget)]
 #[case::backend_before_token(Inputs { backend_allowed: false, token: Token::Missing("key".into()), ..inputs() }, Plan::RefuseBackend)]
 #[case::deletion_before_all(Inputs { deleting: true, backend_allowed: false, token: Token::NotRead, ..inputs() }, Plan::Release)]
 fn plans(#[case] inputs: Inputs, #[case] expected: Plan) {
@@ -97,6 +100,22 @@ fn a_pause_that_may_not_be_set_is_a_condition_of_its_own() {
     assert_eq!(find(&failed.conditions, PAUSE_APPLIED).map(|it| it.status), Some(ConditionStatus::False));
     let set = status(&failed, &inputs(), &accepted(Some(Ok(true))), at(2));
     assert_eq!(find(&set.conditions, PAUSE_APPLIED), None);
+}
+
+#[test]
+fn a_renewal_that_fails_is_told_as_long_as_the_token_is_good() {
+    let failed = |until| Inputs { renewal: Renewal::Failed { consequence: trouble(), until: at(until) }, ..inputs() };
+    let connected = status(&OrganizationStatus::default(), &inputs(), &accepted(None), at(1));
+    let next = status(&connected, &failed(3600), &Outcome::Nothing, at(2));
+    assert_eq!(read(&next.conditions), Reading::Done);
+    let told = find(&next.conditions, TOKEN_RENEWED).unwrap();
+    assert_eq!((told.status, told.reason.as_str()), (ConditionStatus::False, "TokenRejected"));
+    assert_eq!(told.message, "the access token is good until 1970-01-01T01:00:00Z and could not be renewed: 401");
+    assert_eq!(events(&connected, &next).len(), 1);
+    assert_eq!(status(&next, &failed(3600), &Outcome::Nothing, at(3)), next);
+    assert_eq!(events(&next, &next).len(), 0);
+    let renewal = Renewal::In(std::time::Duration::from_secs(60));
+    assert_eq!(status(&next, &Inputs { renewal, ..inputs() }, &Outcome::Nothing, at(4)), connected);
 }
 
 #[test]

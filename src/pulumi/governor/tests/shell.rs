@@ -74,7 +74,7 @@ async fn a_permit_is_worth_nothing_while_the_gate_is_closed() {
     let error = permit.spend().unwrap_err();
     assert_eq!(error.class(), Class::Throttled);
     assert!(error.retry_after().unwrap() > Duration::from_secs(5));
-    governor.rejected();
+    governor.rejected(Instant::now());
     assert_eq!(permit.spend().unwrap_err().class(), Class::Unauthorized);
     assert_eq!(permit.remaining(), 2);
     assert_eq!(governor.snapshot().gate, Gate::Rejected);
@@ -108,17 +108,38 @@ async fn whoever_stops_waiting_leaves_the_line() {
 #[tokio::test]
 async fn a_new_token_wakes_those_who_waited_for_it() {
     let governor = Governor::new(rate(100.0, 5));
-    governor.rejected();
+    governor.rejected(Instant::now());
     let (x, bell) = waiter("x");
     assert!(matches!(governor.try_acquire(CallClass::Create, "a", &x, 1), Admission::Ticket));
     assert_eq!(governor.snapshot().queued[&CallClass::Create], 1);
     governor.token_changed();
     timeout(PATIENCE, bell.notified()).await.unwrap();
 
-    governor.rejected();
+    governor.rejected(Instant::now());
     assert!(matches!(governor.try_acquire(CallClass::Drift, "a", &x, 1), Admission::Ticket));
     governor.retire();
     timeout(PATIENCE, bell.notified()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_makes_sure_of_a_rejection_is_not_told_of_it_again() {
+    let governor = Governor::new(rate(100.0, 5));
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    let wake = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    governor.on_rejection("a", Arc::new(wake));
+    for _ in 0..3 {
+        governor.rejected(Instant::now());
+    }
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+    let sent_before = Instant::now();
+    governor.token_changed();
+    governor.rejected(sent_before);
+    assert_eq!((governor.snapshot().gate, told.load(Ordering::Relaxed)), (Gate::Open, 1));
+    governor.rejected(Instant::now());
+    assert_eq!((governor.snapshot().gate, told.load(Ordering::Relaxed)), (Gate::Rejected, 2));
 }
 
 #[tokio::test]
