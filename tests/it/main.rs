@@ -13,6 +13,7 @@ mod exactly_once;
 mod examples;
 mod organizations;
 mod outputs;
+mod plugin;
 mod policy;
 mod preview;
 mod regressions;
