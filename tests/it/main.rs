@@ -20,6 +20,7 @@ mod keyless;
 mod ledger;
 mod organizations;
 mod outputs;
+mod plugin;
 mod policy;
 mod preview;
 mod random;

@@ -99,7 +99,7 @@ pub fn remote_leaves(document: &Value) -> Leaves<Value> {
                     descend(value, &extend(path, unify(path, key)), &extend(spelling, key.clone()), leaves);
                 }
             }
-            value if is_unset(value) || is(path, READ_ONLY) => {}
+            value if is_unset(value) || is_read_only(path) => {}
             value => {
                 leaves.insert(path.clone(), Leaf { spelling: spelling.clone(), value: value.clone() });
             }
@@ -203,7 +203,8 @@ pub fn is_unset(value: &Value) -> bool {
 }
 
 /// A secret as the service gives it out, in today's form or the announced next one.
-fn is_masked(value: &Value) -> bool {
+#[must_use]
+pub fn is_masked(value: &Value) -> bool {
     value.as_object().is_some_and(|fields| {
         fields.contains_key("ciphertext") || fields.contains_key("secret") || fields.contains_key("isSecret")
     })
@@ -240,7 +241,8 @@ fn normal(path: &[String], value: &Value) -> Value {
 }
 
 /// Milliseconds of a duration in Go's form, such as `1h`, `1h0m0s` or `1.5s`.
-fn go_duration(text: &str) -> Option<u128> {
+#[must_use]
+pub fn go_duration(text: &str) -> Option<u128> {
     let whole = |text: &str| text.parse::<crate::api::Duration>().ok().map(|duration| duration.value().as_millis());
     match text.strip_suffix('s').and_then(|text| text.split_once('.')) {
         Some((seconds, decimals)) if decimals.len() <= 3 => {
@@ -249,6 +251,12 @@ fn go_duration(text: &str) -> Option<u128> {
         }
         _ => whole(text),
     }
+}
+
+/// Whether a read shows this field and no write takes it.
+#[must_use]
+pub fn is_read_only(path: &[String]) -> bool {
+    is(path, READ_ONLY)
 }
 
 /// Whether the service fills this field in by itself.

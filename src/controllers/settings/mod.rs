@@ -1,9 +1,13 @@
 //! The controller of `StackDeploymentSettings`: makes the remote settings of a stack what is declared, and keeps them so.
+//!
+//! [`changes`] and [`import`] show what it knows to people who ask from outside.
 
 mod act;
+pub mod changes;
 mod desired;
 mod equality;
 mod gather;
+pub mod import;
 mod interval;
 mod merge;
 mod outcome;
