@@ -27,7 +27,7 @@ use crate::{
         requeue::consequence,
         write,
     },
-    pulumi::{Class, Permit},
+    pulumi::{Class, Permit, console},
 };
 
 /// Creates the run. The permit was there before, so that nothing waits between the journal and the POST.
@@ -41,8 +41,9 @@ pub async fn create(
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
     let Start { purpose, operation, target, mut body, digest } = start;
-    let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
     let stack = connection.stack(&target.project, &target.stack);
+    let link = console::deployments_url(&target.backend_url, &stack);
+    let deployment = write::ensure_metadata(&context.kube, deployment, link.as_deref()).await?;
     let stack_key = format!("{} {target}", target.backend_url);
     let (request, attempt) =
         identity(&inputs.request, purpose, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
