@@ -38,6 +38,8 @@ pub mod write;
 
 #[cfg(test)]
 mod kstatus;
+#[cfg(test)]
+mod recorded;
 
 pub use context::Context;
 

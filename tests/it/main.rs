@@ -11,6 +11,7 @@ mod deployments;
 mod eventually;
 mod exactly_once;
 mod examples;
+mod gitops;
 mod organizations;
 mod outputs;
 mod policy;

@@ -325,4 +325,6 @@ fn outputs_event(old: &DeploymentStatus, new: &DeploymentStatus) -> Option<Happe
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;

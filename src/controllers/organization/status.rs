@@ -95,4 +95,6 @@ pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happeni
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
