@@ -17,6 +17,7 @@ mod outputs;
 mod policy;
 mod preview;
 mod regressions;
+mod release;
 mod schedules;
 mod secrecy;
 mod settings;
