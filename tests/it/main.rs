@@ -8,6 +8,7 @@ mod coverage;
 mod crds;
 mod demo;
 mod deployments;
+mod docs;
 mod eventually;
 mod exactly_once;
 mod examples;
