@@ -6,6 +6,7 @@ mod links;
 mod manifests;
 mod reasons;
 mod reference;
+mod walkthrough;
 
 use std::{
     fs,

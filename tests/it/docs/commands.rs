@@ -19,8 +19,8 @@ const LIST: &str = "docs/not-tested.md";
 /// Programs whose commands are run by tests, or checked here.
 const CHECKED: [&str; 2] = ["kubectl", "helm"];
 
-/// Programs that the tests themselves are run with.
-const OWN: [&str; 3] = ["cargo", "git", ".ci/run"];
+/// Programs that the tests themselves are run with, or that are the project's own.
+const OWN: [&str; 4] = ["cargo", "git", ".ci/run", "kubectl-pdep"];
 
 /// A command of a page, in one line.
 struct Line {
@@ -29,7 +29,7 @@ struct Line {
 }
 
 /// Splits as a shell does, as far as the pages need it: quotes, a comment, and what stands before a pipe or `&&`.
-fn commands(text: &str) -> Vec<Vec<String>> {
+pub fn commands(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ");
     let (mut commands, mut here) = (vec![], None::<String>);
     for line in text.lines() {
