@@ -26,6 +26,9 @@ pub const APPROVED_BY: &str = "deployments.pulumi.com/approved-by";
 /// On a Secret or ConfigMap that a stack's outputs are written into: which keys and labels of it are this operator's.
 pub const OUTPUTS: &str = "deployments.pulumi.com/outputs";
 
+/// Where the stack's deployments are in the Pulumi console; Argo CD shows it as a link.
+pub const EXTERNAL_LINK: &str = "link.argocd.argoproj.io/external-link";
+
 /// A new value makes the operator look at a resource now, as Flux's own resources do.
 pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 

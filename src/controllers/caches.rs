@@ -26,7 +26,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::api::settings::{SourceKind, SourceVersion};
+use crate::api::{
+    names::EXTERNAL_LINK,
+    settings::{SourceKind, SourceVersion},
+};
 
 /// Where to watch: one namespace, or all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,6 +184,8 @@ fn project<K: Resource + Cached>(object: &mut K) {
     object.drop_bulk();
     object.managed_fields_mut().clear();
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    // The operator's own word is no reason to look again.
+    object.annotations_mut().remove(EXTERNAL_LINK);
 }
 
 /// The current versions of all Secrets and ConfigMaps in scope. Values are never kept.

@@ -42,6 +42,8 @@ pub mod write;
 
 #[cfg(test)]
 mod kstatus;
+#[cfg(test)]
+mod recorded;
 
 pub use context::Context;
 

@@ -8,10 +8,10 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Error, patch::merge_patch};
-use crate::api::names::FINALIZER;
+use crate::api::names::{EXTERNAL_LINK, FINALIZER};
 
 /// One of the three kinds.
 pub trait Object:
@@ -49,16 +49,29 @@ pub fn has_finalizer<K: Object>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Adds the finalizer when it is not there yet. It is a write of its own: one sent to `/status` is silently ignored.
+/// Adds the finalizer, and the link to the Pulumi console, when they are not there yet. It is a write of its own: one
+/// sent to `/status` is silently ignored.
 ///
 /// # Errors
 /// When the object has changed since it was read, or the Kubernetes API does not answer.
-pub async fn ensure_finalizer<K: Object>(kube: &Client, object: K) -> Result<K, Error> {
-    if has_finalizer(&object) {
-        return Ok(object);
+pub async fn ensure_metadata<K: Object>(kube: &Client, object: K, link: Option<&str>) -> Result<K, Error> {
+    match missing(&object, link) {
+        Some(change) => metadata(kube, &object, &change).await,
+        None => Ok(object),
     }
-    let finalizers: Vec<_> = object.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
-    metadata(kube, &object, &json!({"finalizers": finalizers})).await
+}
+
+/// A link that somebody else wrote stays.
+fn missing<K: Object>(object: &K, link: Option<&str>) -> Option<Value> {
+    let mut change = Map::new();
+    if !has_finalizer(object) {
+        let finalizers: Vec<_> = object.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
+        change.insert("finalizers".to_owned(), json!(finalizers));
+    }
+    if let Some(link) = link.filter(|_| !object.annotations().contains_key(EXTERNAL_LINK)) {
+        change.insert("annotations".to_owned(), json!({EXTERNAL_LINK: link}));
+    }
+    (!change.is_empty()).then(|| change.into())
 }
 
 /// Lets the object go.
@@ -77,7 +90,7 @@ pub async fn release<K: Object>(kube: &Client, object: &K) -> Result<(), Error> 
     }
 }
 
-async fn metadata<K: Object>(kube: &Client, object: &K, change: &serde_json::Value) -> Result<K, Error> {
+async fn metadata<K: Object>(kube: &Client, object: &K, change: &Value) -> Result<K, Error> {
     let mut metadata = json!({"resourceVersion": object.resource_version()});
     if let (Some(fields), Some(more)) = (metadata.as_object_mut(), change.as_object()) {
         fields.extend(more.clone());
@@ -95,4 +108,30 @@ pub async fn status<K: Object>(kube: &Client, object: K, next: &K::Status) -> Re
     let Some(change) = merge_patch(&old, next)? else { return Ok(object) };
     let patch = Patch::Merge(json!({"metadata": {"resourceVersion": object.resource_version()}, "status": change}));
     api(kube, &object).patch_status(&object.name_any(), &PatchParams::default(), &patch).await.map_err(Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::api::Deployment;
+
+    #[rstest]
+    #[case::new(json!({}), Some("url"), Some(json!({"finalizers": [FINALIZER], "annotations": {EXTERNAL_LINK: "url"}})))]
+    #[case::no_console(json!({}), None, Some(json!({"finalizers": [FINALIZER]})))]
+    #[case::known_later(json!({"finalizers": [FINALIZER]}), Some("url"), Some(json!({"annotations": {EXTERNAL_LINK: "url"}})))]
+    #[case::done(json!({"finalizers": [FINALIZER], "annotations": {EXTERNAL_LINK: "url"}}), Some("url"), None)]
+    #[case::somebody_elses(json!({"finalizers": [FINALIZER], "annotations": {EXTERNAL_LINK: "mine"}}), Some("url"), None)]
+    #[case::another_finalizer(json!({"finalizers": ["a/b"]}), None, Some(json!({"finalizers": ["a/b", FINALIZER]})))]
+    fn what_is_missing_is_written_at_once(
+        #[case] metadata: Value,
+        #[case] link: Option<&str>,
+        #[case] expected: Option<Value>,
+    ) {
+        let stack = json!({"organizationRef": {"name": "acme"}, "project": "web", "name": "prod"});
+        let written = json!({"metadata": metadata, "spec": {"stack": stack, "operation": "update"}});
+        let object: Deployment = serde_json::from_value(written).unwrap();
+        assert_eq!(missing(&object, link), expected);
+    }
 }

@@ -151,7 +151,7 @@ async fn what_was_rejected_never_runs() {
         json!({"deployments.pulumi.com/reject": token, "deployments.pulumi.com/approved-by": "anna@example.com"}),
     )
     .await;
-    let status = world.deployment("web", "is rejected", ready_is("Rejected")).await;
+    let status = world.deployment("web", "is rejected", ready_is("ApprovalRejected")).await;
     assert!(find(&status.conditions, types::STALLED).is_some());
     assert!(message(&status).contains("rejected by anna@example.com"), "{}", message(&status));
     event(&world, "Rejected").await;
@@ -160,9 +160,9 @@ async fn what_was_rejected_never_runs() {
     approve(&world, &token).await;
     annotate(&world, json!({"deployments.pulumi.com/reject": null})).await;
     world.merge::<Deployment>("web", json!({"spec": {"approval": {"mode": "Automatic"}}})).await;
-    world.deployment("web", "is still rejected", ready_is("Rejected")).await;
+    world.deployment("web", "is still rejected", ready_is("ApprovalRejected")).await;
     world.merge::<Deployment>("web", json!({"spec": {"approval": {"mode": "Required"}}})).await;
-    world.deployment("web", "is still rejected", ready_is("Rejected")).await;
+    world.deployment("web", "is still rejected", ready_is("ApprovalRejected")).await;
     assert_eq!(operations(&world), ["preview"]);
 
     world.merge::<Deployment>("web", json!({"spec": {"rerun": "2"}})).await;

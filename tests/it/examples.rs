@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail in any line")]
 
 #[path = "../../examples/demo/stories.rs"]
-mod stories;
+pub mod stories;
 
 use std::path::{Path, PathBuf};
 

@@ -377,7 +377,7 @@ pub fn standing(pending: &PendingApproval, unsaid: &Unsaid, resource: &str) -> S
 pub fn rejection(pending: &PendingApproval, rejected: &Rejection) -> Words {
     let who = rejected.rejected_by.as_deref().map_or("somebody who did not say who", shortened);
     Words::new(
-        Reason::Rejected,
+        Reason::ApprovalRejected,
         format!(
             "{} was rejected by {who}: nothing runs until something else is asked for; set spec.rerun to ask for the same again",
             subject(pending)

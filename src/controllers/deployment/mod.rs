@@ -82,7 +82,7 @@ impl Reconcile for Deployment {
             // It was let go, and is only there because others have not let it go yet.
             Some(_) if !write::has_finalizer(&deployment) => return Ok(Action::await_change()),
             None if holds_on(&deployment) => {
-                deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+                deployment = write::ensure_metadata(&context.kube, deployment, None).await?;
             }
             Some(_) | None => {}
         }

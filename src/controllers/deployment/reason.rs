@@ -26,7 +26,7 @@ pub enum Reason {
     /// What is to run can't be approved: its commit is not known.
     CommitUnknown,
     /// A person has rejected what was to run.
-    Rejected,
+    ApprovalRejected,
     /// A run has failed, and the next attempt is not due yet.
     Retrying,
     /// The request budget has no room.

@@ -486,7 +486,7 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
                 find(&old.conditions, types::STALLED).map(|before| &before.reason) != Some(&stalled.reason)
                     && outputs_note.as_ref() != Some(&stalled.message)
                     // That has an event of its own.
-                    && stalled.reason != format!("{:?}", Reason::Rejected)
+                    && stalled.reason != format!("{:?}", Reason::ApprovalRejected)
             });
             if let Some(stalled) = stalled {
                 happenings.push(Happening {
@@ -538,5 +538,7 @@ fn outputs_event(old: &DeploymentStatus, new: &DeploymentStatus) -> Option<Happe
     })
 }
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

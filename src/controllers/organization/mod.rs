@@ -58,7 +58,7 @@ impl Reconcile for Organization {
             return Ok(Action::await_change());
         };
         if organization.metadata.deletion_timestamp.is_none() {
-            organization = write::ensure_finalizer(&context.kube, organization).await?;
+            organization = write::ensure_metadata(&context.kube, organization, None).await?;
         }
         let uid = organization.uid().unwrap_or_default();
         let old = organization.status.clone().unwrap_or_default();

@@ -123,4 +123,6 @@ pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happeni
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ use crate::{
         requeue::consequence,
         sources, sweep, write,
     },
-    pulumi::{self, Admission, CallClass, Permit, StackId, wire::Schedule},
+    pulumi::{self, Admission, CallClass, Permit, StackId, console, wire::Schedule},
 };
 
 /// Settings, perhaps the stack, a push, the pause read and set.
@@ -180,8 +180,22 @@ fn declared(settings: &StackDeploymentSettings, context: &Context) -> Inputs {
 
 /// `organization/project/stack`.
 fn stack_name(organization: &Organization, settings: &StackDeploymentSettings) -> String {
-    let name = organization.spec.name.clone().unwrap_or_else(|| organization.name_any());
-    format!("{name}/{}/{}", settings.spec.stack.project, settings.spec.stack.name)
+    stack_id(organization, settings).to_string()
+}
+
+fn stack_id(organization: &Organization, settings: &StackDeploymentSettings) -> StackId {
+    StackId {
+        organization: organization.spec.name.clone().unwrap_or_else(|| organization.name_any()),
+        project: settings.spec.stack.project.clone(),
+        stack: settings.spec.stack.name.clone(),
+    }
+}
+
+/// The stack's deployments in the Pulumi console, as soon as the Organization is there.
+pub fn console_page(settings: &StackDeploymentSettings, context: &Context) -> Option<String> {
+    let owner = owner(settings);
+    let organization = context.organizations.get(&owner.namespace, &owner.name)?;
+    console::deployments_url(&organization.spec.backend_url, &stack_id(&organization, settings))
 }
 
 /// The remote stack with its backend: what two resources must not both own.

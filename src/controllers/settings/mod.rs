@@ -63,7 +63,8 @@ impl Reconcile for StackDeploymentSettings {
     async fn reconcile(self: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
         let Some(mut settings) = write::live(&context.kube, &*self).await? else { return Ok(Action::await_change()) };
         if settings.metadata.deletion_timestamp.is_none() {
-            settings = write::ensure_finalizer(&context.kube, settings).await?;
+            let link = gather::console_page(&settings, &context);
+            settings = write::ensure_metadata(&context.kube, settings, link.as_deref()).await?;
         }
         let old = settings.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());

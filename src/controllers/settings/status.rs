@@ -222,4 +222,6 @@ fn stalled(reason: &str) -> &'static str {
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;

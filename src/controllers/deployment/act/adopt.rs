@@ -67,7 +67,7 @@ pub async fn take_over(
     let (number, _) = successor(inputs, &status);
     let request = handled(inputs, number, inputs.asked.settings.digest().cloned());
     let run = found.map(|found| run_of(&found, request.clone(), target, inputs, connection));
-    let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
+    let deployment = write::ensure_metadata(&context.kube, deployment, None).await?;
     let id = run.as_ref().map(|run| run.id.clone());
     let deployment = journal::take_over(context, deployment, request, run).await?;
     info!(id, "the request counts as handled, on a person's word");

@@ -32,7 +32,7 @@ use crate::{
         requeue::consequence,
         write,
     },
-    pulumi::{Class, Permit},
+    pulumi::{Class, Permit, console},
 };
 
 /// Creates the run. The permit was there before, so that nothing waits between the journal and the POST.
@@ -45,7 +45,6 @@ pub async fn create(
     context: &Context,
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
-    let deployment = write::ensure_finalizer(&context.kube, deployment).await?;
     let Papers { basis, approval } = match Box::pin(papers(&start, &deployment, connection, permit, context)).await {
         Ok(papers) => papers,
         Err(outcome) => return Ok((deployment, *outcome)),
@@ -54,6 +53,8 @@ pub async fn create(
         identity(inputs, &start, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
     let Start { purpose, operation, target, mut body, settings_digest: _, digest, subject: _, approved: _ } = start;
     let stack = connection.stack(&target.project, &target.stack);
+    let link = console::deployments_url(&target.backend_url, &stack);
+    let deployment = write::ensure_metadata(&context.kube, deployment, link.as_deref()).await?;
     let stack_key = format!("{} {target}", target.backend_url);
     let secrets = secrets::fingerprint(&deployment, &target, context);
     let intent = Intent {
