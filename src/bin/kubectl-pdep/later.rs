@@ -6,18 +6,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// On a Deployment that waits for approval: the token of what is approved.
-pub const APPROVE: &str = "deployments.pulumi.com/approve";
-
-/// On a Deployment that waits for approval: the token of what is rejected.
-pub const REJECT: &str = "deployments.pulumi.com/reject";
-
-/// Who approves or rejects.
-pub const APPROVED_BY: &str = "deployments.pulumi.com/approved-by";
-
-/// The request counts as handled by this run: `latest`, or the service's id of it.
-pub const ADOPT: &str = "deployments.pulumi.com/adopt";
-
 /// What a Deployment waits to have approved (`status.approval`).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -72,20 +60,27 @@ pub struct PastRun {
 
 /// What a Deployment waits to have approved.
 pub fn approval(deployment: &Value) -> Option<Approval> {
-    let approval: Approval = serde_json::from_value(deployment.pointer("/status/approval")?.clone()).ok()?;
-    (!approval.token.is_empty()).then_some(approval)
+    let told = deployment.pointer("/status/approval")?;
+    let approval: Approval = serde_json::from_value(told.clone()).ok()?;
+    let request_number = told.pointer("/request/number").and_then(Value::as_u64);
+    (!approval.token.is_empty()).then_some(Approval { request_number, ..approval })
 }
 
 /// The runs of a Deployment, the newest first.
 pub fn runs(deployment: &Value) -> Vec<PastRun> {
     let past = deployment.pointer("/status/history").and_then(Value::as_array).into_iter().flatten();
-    let past = past.filter_map(|entry| serde_json::from_value(entry.clone()).ok());
+    let past = past.filter_map(past_run);
     current(deployment).into_iter().chain(past).collect()
+}
+
+fn past_run(told: &Value) -> Option<PastRun> {
+    let approved_by = told.pointer("/approval/approvedBy").and_then(Value::as_str).map(ToOwned::to_owned);
+    Some(PastRun { approved_by, ..serde_json::from_value(told.clone()).ok()? })
 }
 
 fn current(deployment: &Value) -> Option<PastRun> {
     let run = deployment.pointer("/status/run")?;
-    let named: PastRun = serde_json::from_value(run.clone()).ok()?;
+    let named = past_run(run)?;
     let text = |pointer: &str| run.pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned);
     Some(PastRun {
         request_number: run.pointer("/request/number").and_then(Value::as_u64),
@@ -106,7 +101,7 @@ mod tests {
         assert_eq!(approval(&json!({})), None);
         assert_eq!(approval(&json!({"status": {"approval": {"commit": "c0ffee"}}})), None);
         let waiting = json!({"status": {"approval": {
-            "token": "t", "requestNumber": 3, "preview": {"id": "x", "version": 7, "url": "https://app/7"},
+            "token": "t", "request": {"number": 3}, "preview": {"id": "x", "version": 7, "url": "https://app/7"},
             "resourceChanges": {"create": 2}, "news": true}}});
         let waiting = approval(&waiting).unwrap();
         assert_eq!((waiting.token.as_str(), waiting.request_number), ("t", Some(3)));
@@ -118,11 +113,12 @@ mod tests {
         let runs = runs(&json!({"status": {
             "run": {"request": {"number": 2}, "purpose": "Main", "attempt": 1, "version": 9, "status": "running",
                 "failure": {"step": "Get source"}},
-            "history": [{"requestNumber": 1, "result": "Skipped"}, "odd"],
+            "history": [{"requestNumber": 1, "result": "Skipped", "approval": {"approvedBy": "ann"}}, "odd"],
         }}));
         assert_eq!(runs.len(), 2);
         assert_eq!((runs[0].request_number, runs[0].result.as_deref()), (Some(2), Some("running")));
         assert_eq!(runs[0].failed_step.as_deref(), Some("Get source"));
+        assert_eq!(runs[1].approved_by.as_deref(), Some("ann"));
         assert_eq!((runs[1].version, runs[1].result.as_deref()), (None, Some("Skipped")));
     }
 }

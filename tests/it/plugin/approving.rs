@@ -2,20 +2,16 @@
 
 use std::{env, path::Path, process::Stdio};
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use pulumi_deployments_operator::api::Deployment;
-use serde_json::{Value, json};
+use pulumi_deployments_operator::api::{Deployment, DeploymentStatus, deployment::Phase};
+use serde_json::json;
 use tokio::process::Command;
 
 use super::Plugin;
-use crate::{
-    control_plane::ControlPlane,
-    eventually::{SOON, eventually},
-};
+use crate::{control_plane::ControlPlane, world::World};
 
 #[tokio::test]
 async fn what_waits_is_approved_by_name_and_by_token() {
@@ -28,12 +24,6 @@ async fn what_waits_is_approved_by_name_and_by_token() {
     assert!(said.contains("install its chart or its CRDs"), "{said}");
 
     plane.install_crds().await;
-    // The status here is the test's own, whatever the operator writes into it.
-    let crds: Api<CustomResourceDefinition> = Api::all(plane.client());
-    let open = json!([{"op": "add", "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-        "path": "/spec/versions/0/schema/openAPIV3Schema/properties/status"}]);
-    let open: Patch<Value> = Patch::Json(serde_json::from_value(open).unwrap());
-    crds.patch("pulumideployments.deployments.pulumi.com", &PatchParams::default(), &open).await.unwrap();
     let manifest = json!({"apiVersion": "deployments.pulumi.com/v1alpha1", "kind": "Deployment",
         "metadata": {"name": "web", "namespace": "default"}, "spec": {"settingsRef": {"name": "web"}, "operation": "update"}});
     plane.kubectl(["apply", "--filename=-"], Some(&manifest.to_string())).await.success();
@@ -41,17 +31,13 @@ async fn what_waits_is_approved_by_name_and_by_token() {
     assert!(said.contains("waits for no approval"), "{said}");
 
     let api: Api<Deployment> = Api::namespaced(plane.client(), "default");
-    let approval = json!({"token": "4f1c", "requestNumber": 1, "commit": "c0ffee", "resourceChanges": {"create": 2},
+    let approval = json!({"token": "4f1c", "request": {"number": 1, "digest": "v1:d"}, "purpose": "Main",
+        "operation": "update", "basis": {"overrides": "v1:o"}, "policed": false,
+        "target": {"backendURL": "https://api.pulumi.com", "organization": "acme", "project": "web", "stack": "prod"},
+        "commit": "c0ffee", "resourceChanges": {"create": 2},
         "preview": {"id": "i", "version": 3, "url": "https://app.pulumi.com/acme/web/prod/deployments/3"}});
     let status = json!({"status": {"phase": "Pending", "approval": approval}});
-    // The API server takes the changed schema up in its own time.
-    eventually(SOON, "the status is kept", async || {
-        let patched = api.patch_status("web", &PatchParams::default(), &Patch::Merge(&status)).await;
-        patched.map_err(|error| error.to_string())?;
-        let stored = plane.kubectl(["get", "pdep", "web", "--output=json"], None).await.success();
-        if stored.contains("4f1c") { Ok(()) } else { Err(stored) }
-    })
-    .await;
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
     let shown = plugin.success(&["status", "web"]).await;
     assert_eq!(as_plugin(&kubectl, plane.kubeconfig(), &["status", "web"]).await, shown);
     assert!(shown.contains("decide with: kubectl pdep approve|reject web"), "{shown}");
@@ -73,6 +59,27 @@ async fn what_waits_is_approved_by_name_and_by_token() {
     let given = annotations().await;
     assert_eq!(given["deployments.pulumi.com/reject"], "4f1c");
     assert!(!given.contains_key("deployments.pulumi.com/approve"), "{given:?}");
+}
+
+/// With the operator: what is approved runs, under the name of whoever said so.
+#[tokio::test]
+async fn what_is_approved_runs() {
+    let world = World::new("pdep-approve").await;
+    world.put_organization(json!({})).await;
+    let repository = format!("https://example.com/{}.git", world.namespace);
+    world.simulator.push_commit(&repository, "main", "c0ffee");
+    let source = json!({"sourceContext": {"git": {"repoURL": repository, "branch": "main"}}});
+    world.put_deployment("web", json!({"approval": {"mode": "Required"}, "settings": source})).await;
+    let is_offered = |status: &DeploymentStatus| status.approval.as_ref().is_some_and(|it| it.token.is_some());
+    world.deployment("web", "awaits approval", is_offered).await;
+    let plugin = Plugin::of(&world);
+    let said = plugin.success(&["approve", "web", "--yes"]).await;
+    let user = said.trim_end().rsplit_once("approved by ").unwrap().1;
+    let has_run = |status: &DeploymentStatus| status.phase == Some(Phase::Succeeded);
+    let approval = world.deployment("web", "has run", has_run).await.run.unwrap().approval.unwrap();
+    assert_eq!((approval.approved_by.as_str(), approval.commit.as_deref()), (user, Some("c0ffee")));
+    let said = plugin.success(&["history", "web"]).await;
+    assert!(said.contains(&format!("approved by {user}")), "{said}");
 }
 
 /// What kubectl prints that finds the program by its name.

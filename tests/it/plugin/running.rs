@@ -1,10 +1,9 @@
 //! `run`, `rerun`, `cancel`, `suspend`, `resume`, `pause` and `adopt`.
 
-use kube::ResourceExt;
 use pulumi_deployments_operator::api::{
-    Deployment, Organization, StackDeploymentSettings,
+    Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
     condition::{find, types},
-    deployment::Phase,
+    deployment::{Phase, Trigger},
 };
 use serde_json::json;
 
@@ -162,16 +161,19 @@ async fn a_run_that_is_queued_is_taken_out_of_the_queue() {
 async fn a_request_is_adopted() {
     let (world, status) = world("pdep-adopt").await;
     let plugin = Plugin::of(&world);
-    let annotation = async || {
-        let deployment = world.api::<Deployment>().get("web-prod").await.unwrap();
-        deployment.annotations().get("deployments.pulumi.com/adopt").cloned()
-    };
-    let said = plugin.success(&["adopt", "web-prod", "latest"]).await;
-    assert!(said.contains("takes the newest run of its stack"), "{said}");
-    assert_eq!(annotation().await.as_deref(), Some("latest"));
+    let said = plugin.failure(&["adopt", "web-prod", "latest"]).await;
+    assert!(said.contains("has handled a request"), "{said}");
     let id = status.run.unwrap().id;
-    plugin.success(&["adopt", "web-prod", &id]).await;
-    assert_eq!(annotation().await, Some(id));
+    for (name, run) in [("newest", "latest"), ("named", id.as_str())] {
+        let manifest = json!({"apiVersion": "deployments.pulumi.com/v1alpha1", "kind": "Deployment",
+            "metadata": {"name": name}, "spec": {"settingsRef": {"name": "web-prod"}, "operation": "update", "suspend": true}});
+        world.kubectl(&["apply", "--filename=-"], Some(&manifest.to_string())).await;
+        plugin.success(&["adopt", name, run]).await;
+        let is_adopted = |status: &DeploymentStatus| status.phase == Some(Phase::Succeeded);
+        let adopted = world.deployment(name, "is adopted", is_adopted).await.run.unwrap();
+        assert_eq!((adopted.id.as_str(), adopted.trigger), (id.as_str(), Some(Trigger::Adopted)));
+    }
+    assert_eq!(world.runs().len(), 1);
     let said = plugin.failure(&["adopt", "web-prod", "no id"]).await;
     assert!(said.contains("write latest, or an id"), "{said}");
 }

@@ -1,13 +1,12 @@
 //! `adopt`: the request counts as handled.
 
-use pulumi_deployments_operator::api::Deployment;
+use pulumi_deployments_operator::api::{Deployment, names::ADOPT};
 use serde_json::json;
 
 use crate::{
     cli::Adopt,
     cluster::{Cluster, Kind},
     failure::Failure,
-    later::ADOPT,
     output::print,
 };
 
@@ -17,7 +16,12 @@ pub async fn run(args: &Adopt, cluster: &Cluster) -> Result<(), Failure> {
     if !is_id {
         return Err(Failure::new(format!("`{run}` is no id of a run: write latest, or an id from the Pulumi console")));
     }
-    cluster.get::<Deployment>(name).await?;
+    let deployment = cluster.get::<Deployment>(name).await?;
+    if deployment.raw.pointer("/status/request").is_some() {
+        return Err(Failure::new(format!(
+            "deployment/{name} has handled a request already: only one that has handled none yet can take a run over"
+        )));
+    }
     cluster.annotate(Kind::Deployment, name, json!({ADOPT: run})).await?;
     let which = if run == "latest" { "the newest run of its stack".to_owned() } else { format!("run {run}") };
     print(&format!(

@@ -1,13 +1,16 @@
 //! `approve` and `reject`.
 
-use pulumi_deployments_operator::api::Deployment;
+use pulumi_deployments_operator::api::{
+    Deployment,
+    names::{APPROVE, APPROVED_BY, REJECT},
+};
 use serde_json::{Value, json};
 
 use crate::{
     cli::Decide,
     cluster::{Cluster, Kind},
     failure::Failure,
-    later::{self, APPROVE, APPROVED_BY, REJECT},
+    later,
     output::{Paint, print},
     render,
     screen::confirm,
