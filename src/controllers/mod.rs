@@ -45,6 +45,8 @@ mod kstatus;
 #[cfg(test)]
 mod recorded;
 
+use std::pin::Pin;
+
 pub use context::Context;
 
 /// Why a reconcile could not be finished. What a remote call answered is no such error but part of the outcome.
@@ -84,4 +86,10 @@ impl Error {
             Self::Panic(_) => "panic",
         }
     }
+}
+
+/// Makes a future on the heap, out of the caller's frame: those of a reconcile are large, and all of one function's
+/// together would be too much for a thread's stack.
+fn on_heap<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(make())
 }

@@ -147,7 +147,11 @@ fn offered<'a>(request: &str, status: &'a DeploymentStatus) -> Option<&'a Pendin
     let pending = status.approval.as_ref()?;
     let is_it = match (&pending.preview, previewed(request, status)) {
         (Some(preview), Some(run)) => preview.id == run.id,
-        (None, None) => pending.request.digest == request,
+        // The same that was asked for, taken back and asked for again is another request.
+        (None, None) => {
+            let number = status.pending.as_ref().map_or(pending.request.number, |waiting| waiting.number);
+            pending.request.digest == request && pending.request.number == number
+        }
         (Some(_), None) | (None, Some(_)) => false,
     };
     is_it.then_some(pending)

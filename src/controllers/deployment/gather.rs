@@ -35,7 +35,7 @@ use crate::{
         context::Way,
         document::references,
         links::{Kind, Link, Resource},
-        sources, write,
+        on_heap, sources, write,
     },
     pulumi::{Permit, TrackedRun},
 };
@@ -74,7 +74,8 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         asked: Asked {
             operation: spec.operation,
             digest_without_rerun: request::digest_without_rerun(deployment),
-            settings: settings(deployment, status, context).await?,
+            // What is being deleted follows nothing any more.
+            settings: if deleting { Settings::Ignored } else { settings(deployment, status, context).await? },
         },
         history_limit: spec.history_limit,
         adopt: adoptee(deployment, status),
@@ -137,21 +138,27 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         }
     }
     if deleting && could_start(&inputs, status) {
-        inputs.road = Box::pin(destroy::look(deployment, status, context, &this, &inputs, &mut means)).await?;
+        inputs.road = on_heap(|| destroy::look(deployment, status, context, &this, &inputs, &mut means)).await?;
     } else if inputs.adopt.is_some() || (could_start(&inputs, status) && outputs_first(&inputs, status).is_none()) {
-        let look = road::look(deployment, status, context, &this, organization.as_deref(), &inputs, &mut means);
-        inputs.road = Box::pin(look).await?;
+        let organization = organization.as_deref();
+        inputs.road =
+            on_heap(|| road::look(deployment, status, context, &this, organization, &inputs, &mut means)).await?;
     }
     Ok((inputs, means))
 }
 
 /// What a person has written about approval.
+/// How much of a user's name is kept.
+const LONGEST_NAME: usize = 253;
+
 fn word(deployment: &Deployment) -> Word {
     let written = |name: &str| {
         let text = deployment.annotations().get(name).map(|text| text.trim());
         text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
     };
-    Word { approve: written(APPROVE), reject: written(REJECT), by: written(APPROVED_BY) }
+    // It goes into status, which has no room for everything that fits into an annotation.
+    let by = written(APPROVED_BY).map(|by| by.chars().take(LONGEST_NAME).collect());
+    Word { approve: written(APPROVE), reject: written(REJECT), by }
 }
 
 /// Where outputs are to be written. Whether they are still there is looked up where nothing else is left to do.

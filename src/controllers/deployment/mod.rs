@@ -25,6 +25,7 @@ use super::{
     Context, Error,
     caches::Cached,
     links::{Kind, Link},
+    on_heap,
     runner::Reconcile,
     write::{self, Object},
 };
@@ -89,16 +90,16 @@ impl Reconcile for Deployment {
         let old = deployment.status.clone().unwrap_or_default();
         let now = Time::from(jiff::Timestamp::now());
 
-        let (inputs, means) = Box::pin(gather::gather(&deployment, &context, now)).await?;
+        let (inputs, means) = on_heap(|| gather::gather(&deployment, &context, now)).await?;
         let plan = plan::plan(&inputs, &old);
         debug!(?plan, "planned");
-        let (deployment, outcome) = Box::pin(act::act(plan, &inputs, deployment, means, &context, now)).await?;
+        let (deployment, outcome) = on_heap(|| act::act(plan, &inputs, deployment, means, &context, now)).await?;
         let before = deployment.status.clone().unwrap_or_default();
         let new = status::status(&before, &inputs, &outcome, now);
 
         let events = status::events(&old, &new);
         let action = act::next(&outcome, &inputs, &deployment, &context);
-        write::status(&context.kube, deployment, &new).await?;
+        on_heap(|| write::status(&context.kube, deployment, &new)).await?;
         context.publish(&*self, events).await;
         Ok(action)
     }

@@ -30,6 +30,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
     let mut next = old.clone();
     if !matches!(outcome, Outcome::Released | Outcome::Held) {
         next.observed_generation = Some(inputs.generation);
+        // A backup must be told from the object that it was made of, whatever that had done by then.
+        next.uid = Some(inputs.uid.clone());
         next.last_handled_reconcile_at.clone_from(&inputs.requested_at);
         show_sighting(&mut next, &inputs.sighting);
     }
@@ -40,8 +42,8 @@ pub fn status(old: &DeploymentStatus, inputs: &Inputs, outcome: &Outcome, now: T
         // The request has been handled; whatever waited since is as if it had never been asked for.
         Outcome::Nothing | Outcome::Outputs(..) => match next.run.as_ref().map(|run| run.result) {
             Some(Some(result)) => {
-                // Policy has taken it back, and can't ask for it again.
-                next.retry = None;
+                // Policy has taken it back, and can't ask for it again; nor does anything await approval any more.
+                (next.retry, next.approval) = (None, None);
                 next.phase = Some(result);
                 ended(&next, result)
             }

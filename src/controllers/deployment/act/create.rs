@@ -29,6 +29,7 @@ use crate::{
             secrets,
         },
         digest::hex,
+        on_heap,
         requeue::consequence,
         write,
     },
@@ -45,7 +46,7 @@ pub async fn create(
     context: &Context,
     now: Time,
 ) -> Result<(Deployment, Outcome), Error> {
-    let Papers { basis, approval } = match Box::pin(papers(&start, &deployment, connection, permit, context)).await {
+    let Papers { basis, approval } = match on_heap(|| papers(&start, &deployment, connection, permit, context)).await {
         Ok(papers) => papers,
         Err(outcome) => return Ok((deployment, *outcome)),
     };
@@ -76,7 +77,7 @@ pub async fn create(
     mark(&mut body, &intent.nonce);
 
     let started = Instant::now();
-    let journaled = match journal(context, deployment, inputs, &intent).await {
+    let journaled = match on_heap(|| journal(context, deployment, inputs, &intent)).await {
         Ok(journaled) => journaled,
         // It may have been written all the same; nothing is sent for it.
         Err(error) => {
@@ -96,7 +97,7 @@ pub async fn create(
             let run = run_of(&intent, created.id, created.version, url, "not-started");
             info!(id = %run.id, version = run.version, stack = %intent.target, operation = %intent.operation, "triggered");
             context.metrics.run_triggered(intent.operation);
-            let recorded = record(context, &journaled, &run).await?;
+            let recorded = on_heap(|| record(context, &journaled, &run)).await?;
             context.memory.recovered(&intent.nonce);
             Ok((recorded, Outcome::Created))
         }

@@ -38,6 +38,7 @@ use crate::{
         conditions::{Standing, Words},
         connections::Connection,
         links::Resource,
+        on_heap,
         requeue::{Consequence, Retry, consequence},
         write,
     },
@@ -67,47 +68,48 @@ pub async fn act(
         (Plan::AwaitApproval(unsaid), _) => (deployment, Outcome::AwaitingApproval(unsaid)),
         (Plan::Reject(rejected_by), _) => (deployment, Outcome::Rejected(Rejection { rejected_by, at: now })),
         (Plan::AwaitOutcome(remaining), _) => (deployment, Outcome::CreatePending(remaining)),
-        (Plan::Withdraw, _) => withdraw(deployment, context).await?,
+        (Plan::Withdraw, _) => on_heap(|| withdraw(deployment, context)).await?,
         (Plan::Follow(view), _) => (deployment, Outcome::Following(view)),
         (Plan::AwaitOutputs(words), _) => (deployment, Outcome::Outputs(outputs::out_of_reach(words, context))),
         (Plan::WriteOutputs(run), Some(connection)) => match &inputs.outputs {
             Some(declared) => {
-                let report = outputs::write(&run, &declared.spec, &deployment, &connection, context, now).await?;
-                // Nothing shows of a wait for its turn.
-                let outcome = report.map_or(Outcome::Held, |report| {
+                let write = || outputs::write(&run, &declared.spec, &deployment, &connection, context, now);
+                let report = on_heap(write).await;
+                // A request that waits for an attempt waits for no success.
+                if !matches!(report, Ok(None)) {
                     context.memory.note_outputs(&inputs.uid, &run.id);
-                    Outcome::Outputs(report)
-                });
-                (deployment, outcome)
+                }
+                // Nothing shows of a wait for its turn.
+                (deployment, report?.map_or(Outcome::Held, Outcome::Outputs))
             }
             None => (deployment, Outcome::Nothing),
         },
-        (Plan::Release, _) => release(deployment, context).await?,
+        (Plan::Release, _) => on_heap(|| release(deployment, context)).await?,
         (Plan::Create(start), Some(connection)) => match permit {
             Some(mut permit) => {
-                // On the heap, as below: in one frame with all the others it would be too much for a thread's stack.
-                let create = create::create(*start, inputs, deployment, &connection, &mut permit, context, now);
-                Box::pin(create).await?
+                on_heap(|| create::create(*start, inputs, deployment, &connection, &mut permit, context, now)).await?
             }
             None => (deployment, Outcome::AwaitingBudget),
         },
         (Plan::Offer(start), Some(connection)) => {
-            let offer = approval::offer_for_approval(*start, inputs, &deployment, &connection, permit, context);
-            let outcome = Box::pin(offer).await;
+            let offer = || approval::offer_for_approval(*start, inputs, &deployment, &connection, permit, context);
+            let outcome = on_heap(offer).await;
             (deployment, outcome)
         }
-        (Plan::Recover(intent), Some(connection)) => recover(&intent, &this, deployment, &connection, context).await?,
+        (Plan::Recover(intent), Some(connection)) => {
+            on_heap(|| recover(&intent, &this, deployment, &connection, context)).await?
+        }
         (Plan::AdoptNamed(intent, id), Some(connection)) => {
-            adopt_named(&intent, &id, &this, deployment, &connection, context).await?
+            on_heap(|| adopt_named(&intent, &id, &this, deployment, &connection, context)).await?
         }
         (Plan::TakeOver(adoptee, target), Some(connection)) => {
-            adopt::take_over(&adoptee, *target, inputs, &this, deployment, &connection, context).await?
+            on_heap(|| adopt::take_over(&adoptee, *target, inputs, &this, deployment, &connection, context)).await?
         }
         (Plan::Conclude(conclusion), connection) => {
-            conclude(*conclusion, &this, deployment, connection, context, now).await?
+            on_heap(|| conclude(*conclusion, &this, deployment, connection, context, now)).await?
         }
         (Plan::Cancel { reason, only_queued }, Some(connection)) => {
-            cancel::cancel(reason, only_queued, inputs, deployment, &connection, context, now).await?
+            on_heap(|| cancel::cancel(reason, only_queued, inputs, deployment, &connection, context, now)).await?
         }
         (Plan::AwaitCancel(failed), _) => (deployment, Outcome::AwaitingCancel(failed)),
         // Plans that call the service come out of reads that had the means to.

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -47,6 +48,9 @@ use crate::{
         wire::{Opened, Plaintexts, StackOutputs},
     },
 };
+
+/// How long it takes until all outputs are read again for an object that the Kubernetes API has refused.
+const UNTIL_IT_MAY_BE_TAKEN: Duration = Duration::from_secs(3600);
 
 /// The name under which managed fields show what was written.
 const MANAGER: &str = "pulumi-deployments-operator";
@@ -245,7 +249,9 @@ where
             {
                 // Not its message: nobody knows what it repeats.
                 let why = format!("the Kubernetes API refused it: {} ({})", status.reason, status.code);
-                Ok(Err(self.refused(&format!("{why}; it is tried again"))))
+                // All the outputs would be read again each time.
+                let retry = Retry::After(UNTIL_IT_MAY_BE_TAKEN);
+                Ok(Err(Consequence { retry, ..self.refused(&format!("{why}; it is tried again in an hour")) }))
             }
             Err(error) => Err(error.into()),
         }

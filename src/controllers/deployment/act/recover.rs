@@ -17,7 +17,7 @@ use crate::{
         links::Resource,
         requeue::{Consequence, consequence},
     },
-    pulumi::{self, Admission, CallClass, ListQuery, Permit, wire},
+    pulumi::{self, Admission, CallClass, Class, ListQuery, Permit, wire},
 };
 
 /// What the search found.
@@ -61,16 +61,17 @@ pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connectio
                 return Search::Unknown("the latest deployment of the stack could not be read".to_owned());
             }
             Ok(page) => page.items.first().map_or(0, |newest| newest.version),
-            // It may be gone with its stack, or only out of the token's sight: that is no proof of anything.
-            Err(error) if error.is_gone() => {
+            // These are over soon, or the Organization's business.
+            Err(error) if matches!(error.class(), Class::Throttled | Class::Unauthorized | Class::NotSent) => {
+                let remedy = "The outcome of the create is open until the stack's deployments can be listed.";
+                return Search::Failed(consequence(&error, remedy));
+            }
+            // It may be gone with its stack, or only out of the token's sight: no answer is proof of anything.
+            Err(error) => {
                 return Search::Unknown(format!(
                     "the deployments of {stack} could not be listed ({})",
                     error.summary()
                 ));
-            }
-            Err(error) => {
-                let remedy = "The outcome of the create is open until the stack's deployments can be listed.";
-                return Search::Failed(consequence(&error, remedy));
             }
         }
     };

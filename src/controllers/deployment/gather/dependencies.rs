@@ -10,6 +10,7 @@ use crate::{
     api::{
         ConditionStatus, Deployment, StackDeploymentSettings,
         condition::{find, is_ready, types},
+        deployment::Purpose,
         names::RERUN,
     },
     controllers::{
@@ -47,11 +48,15 @@ pub fn links(deployment: &Deployment, context: &Context) -> impl Iterator<Item =
     let namespace = deployment.namespace().unwrap_or_default();
     let circle = circle(deployment, context).unwrap_or_default();
     let names: Vec<_> = names(deployment).chain(circle).collect();
+    // Whether one of them has handled what it asks for may hang on its settings.
+    let of = |name: &String| context.deployments.get(&namespace, name)?.spec.settings_ref.clone();
+    let settings: Vec<_> = names.iter().filter_map(of).map(|it| Kind::Settings.named(&namespace, it.name)).collect();
     let this = resource(deployment);
     names
         .into_iter()
         .map(move |name| Kind::Deployment.named(&namespace, name))
         .filter(move |it| *it != this)
+        .chain(settings)
         .map(Link::Resource)
 }
 
@@ -112,7 +117,10 @@ fn lacks(dependency: &Deployment, settings: Option<&StackDeploymentSettings>, ke
     let is_handled = request::is_handled(dependency, settings, key);
     let generation = dependency.metadata.generation.unwrap_or_default();
     let conditions = dependency.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    if is_handled && is_ready(conditions, generation) {
+    // Between a create and the status that follows it, what is Ready is the request before.
+    let run = dependency.status.as_ref().and_then(|status| status.run.as_ref());
+    let has_ended = run.is_none_or(|run| run.result.is_some() && run.purpose == Purpose::Main);
+    if is_handled && has_ended && is_ready(conditions, generation) {
         return None;
     }
     let ready = find(conditions, types::READY).filter(|ready| ready.observed_generation == generation);

@@ -146,7 +146,8 @@ fn at_the_end(
     let Settled { target, connection, values, role, settings_digest } = settled;
     let operation = deployment.spec.operation;
     let mut body = desired::body(&deployment.spec, operation, values, role.as_deref());
-    let overrides = context.key.digest(&json!({"target": target, "body": without_secrets(&body)}));
+    // Of this object: an approval that another one carried is none of this one's.
+    let overrides = context.key.digest(&json!({"uid": inputs.uid, "target": target, "body": without_secrets(&body)}));
     let basis = Basis { settings: settings_digest.clone(), overrides, stack_version: None };
     let subject = Subject { purpose: Purpose::Main, operation, basis };
     let step = approval::step(inputs, status, &subject);
