@@ -225,11 +225,11 @@ async fn without_a_preview_the_request_itself_is_approved() {
     assert!(world.runs().is_empty());
     world.merge::<Deployment>("web", json!({"spec": {"rerun": "1"}})).await;
     let (again, token_of_now, _) = offered(&world, &token).await;
-    assert_eq!((again.request.number, again.replaces), (1, None));
+    assert_eq!((again.request.number, again.replaces), (2, Some(Moved::Request)));
     approve(&world, &token).await;
     world.deployment("web", "heeds no old token", |status| message(status).contains("is not this one")).await;
     approve(&world, &token_of_now).await;
-    let status = world.ended("web", 1).await;
+    let status = world.ended("web", 2).await;
     assert_eq!((status.run.unwrap().approval.unwrap().commit, operations(&world)), (None, vec!["refresh".into()]));
 }
 

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::api::{
     DeploymentStatus, Time,
-    deployment::{HistoryEntry, PendingRequest, Phase, Purpose, Run},
+    deployment::{HistoryEntry, Operation, PendingRequest, Phase, Purpose, Run, Trigger},
 };
 
 /// What is said of a request that never ran.
 const REPLACED: &str = "another request took its place before it ran";
+const UNAPPROVED: &str = "another request took its place before it was approved";
 const TAKEN_BACK: &str = "it was taken back before it ran";
 
 /// What is remembered of a run that makes room for a new one.
@@ -78,30 +79,56 @@ pub fn note_pending(status: &mut DeploymentStatus, inputs: &Inputs, waits: bool,
 pub fn skip(status: &mut DeploymentStatus, inputs: &Inputs, why: &str, now: Time) {
     let Some(pending) = status.pending.take() else { return };
     status.last_skipped = Some(pending.number);
-    let entry = HistoryEntry {
-        request_number: pending.number,
+    let PendingRequest { number, trigger, operation, since, .. } = pending;
+    let entry = never_ran(number, Some(trigger), operation, why.to_owned(), Some(since), Some(now));
+    remember(&mut status.history, entry, inputs.history_limit);
+}
+
+/// What is remembered of a request whose preview nobody approved, once the run of another one takes its place.
+#[must_use]
+pub fn of_unapproved(status: &DeploymentStatus, next: &Run) -> Option<HistoryEntry> {
+    let shows_it = |run: &&Run| run.purpose == Purpose::Preview && run.result == Some(Phase::Succeeded);
+    let preview = status.run.as_ref().filter(shows_it).filter(|run| run.request.number != next.request.number)?;
+    let rejected = status.approval.as_ref().and_then(|offered| offered.rejected.as_ref());
+    let why = match rejected.map(|rejected| &rejected.rejected_by) {
+        Some(Some(by)) => format!("{by} rejected it"),
+        Some(None) => "it was rejected".to_owned(),
+        None => UNAPPROVED.to_owned(),
+    };
+    Some(never_ran(preview.request.number, preview.trigger, Operation::Update, why, preview.finished_at, None))
+}
+
+fn never_ran(
+    request_number: u64,
+    trigger: Option<Trigger>,
+    operation: Operation,
+    why: String,
+    since: Option<Time>,
+    until: Option<Time>,
+) -> HistoryEntry {
+    HistoryEntry {
+        request_number,
         purpose: Purpose::Main,
         attempt: 0,
-        trigger: Some(pending.trigger),
-        operation: pending.operation,
+        trigger,
+        operation,
         id: None,
         version: None,
         url: None,
         result: Phase::Skipped,
-        message: Some(why.to_owned()),
-        queued_at: Some(pending.since),
-        finished_at: Some(now),
+        message: Some(why),
+        queued_at: since,
+        finished_at: until,
         failed_step: None,
         approval: None,
-    };
-    remember(&mut status.history, entry, inputs.history_limit);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        api::deployment::{RunDeletionPolicy, Trigger},
+        api::deployment::RunDeletionPolicy,
         controllers::deployment::plan::tests::{handled, inputs, intent, run},
     };
 
@@ -165,5 +192,24 @@ mod tests {
         }
         assert_eq!((status.history.len(), status.last_skipped, status.pending.unwrap().number), (0, Some(2), 3));
         assert_eq!(of_run(&run(1)), None, "it has not ended");
+    }
+
+    #[test]
+    fn what_was_previewed_and_never_approved_is_told() {
+        let preview = Run { purpose: Purpose::Preview, result: Some(Phase::Succeeded), ..run(1) };
+        let mut status = DeploymentStatus { run: Some(preview), ..ran() };
+        let next = |number| Run { request: handled(number), ..run(2) };
+        assert_eq!(of_unapproved(&status, &next(1)), None, "it runs");
+        let told = of_unapproved(&status, &next(2)).unwrap();
+        assert_eq!((told.request_number, told.result, told.id), (1, Phase::Skipped, None));
+        assert!(told.message.unwrap().contains("before it was approved"));
+        let offered = serde_json::json!({
+            "request": handled(1), "purpose": "Main", "operation": "update", "target": run(1).target,
+            "basis": {"overrides": "o"}, "policed": false, "rejected": {"rejectedBy": "anna", "at": at(1)},
+        });
+        status.approval = serde_json::from_value(offered).unwrap();
+        assert_eq!(of_unapproved(&status, &next(2)).unwrap().message.as_deref(), Some("anna rejected it"));
+        status.run = ran().run;
+        assert_eq!(of_unapproved(&status, &next(2)), None, "it has run");
     }
 }

@@ -101,6 +101,9 @@ fn record_patch(live: &Deployment, status: &DeploymentStatus, run: &Run, history
     if let Some(entry) = status.run.as_ref().and_then(history::of_run) {
         history::remember(&mut history, entry, history_limit);
     }
+    if let Some(entry) = history::of_unapproved(status, run) {
+        history::remember(&mut history, entry, history_limit);
+    }
     let mut operations = guards(live, &run.nonce);
     let pending = after_record(status.approval.clone(), run);
     let is_spent = status.approval.is_some() && pending.is_none();
