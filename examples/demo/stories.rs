@@ -66,11 +66,8 @@ impl Story {
     #[must_use]
     pub fn placed(&self, place: &Place<'_>) -> Self {
         let mut story = self.clone();
-        for object in &mut story.objects {
+        for object in story.objects.iter_mut().filter(|object| !is_for_the_whole_cluster(object)) {
             match kind(object) {
-                "Namespace" | "ClusterRole" | "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
-                    continue;
-                }
                 "Organization" => object.data["spec"]["backendURL"] = place.backend.into(),
                 "StackDeploymentSettings" => {
                     if let Some(pool) = object.data.pointer_mut("/spec/settings/agentPoolID") {
@@ -126,6 +123,13 @@ impl Story {
 #[must_use]
 pub fn kind(object: &DynamicObject) -> &str {
     object.types.as_ref().map_or("", |types| &types.kind)
+}
+
+/// Whether an object is in no namespace.
+#[must_use]
+pub fn is_for_the_whole_cluster(object: &DynamicObject) -> bool {
+    ["Namespace", "ClusterRole", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]
+        .contains(&kind(object))
 }
 
 /// How a Deployment ends, by its own words.

@@ -60,7 +60,7 @@ async fn arguments(plane: &ControlPlane) -> String {
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, keyless, uninstall, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, keyless, policy, uninstall, remove] = blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
@@ -92,6 +92,10 @@ async fn the_commands_of_the_readme_work() {
     assert_eq!((&rule["verbs"], &rule["resourceNames"]), (&json!(["create"]), &json!(["pulumi"])));
     assert_eq!(arguments(&plane).await, upgraded, "what was set before is kept");
 
+    helm.shell(policy).await.success();
+    assert_eq!(own(&plane, "validatingadmissionpolicies,validatingadmissionpolicybindings").await.len(), 2);
+    assert_eq!(arguments(&plane).await, upgraded, "what was set before is kept");
+
     // The next step that the notes tell, with a name in place of NAME-IN-PULUMI-CLOUD.
     let next = notes.split("to work with:\n").nth(1).unwrap().split("It is ready when").next().unwrap();
     let next: Vec<&str> = next.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
@@ -102,6 +106,7 @@ async fn the_commands_of_the_readme_work() {
 
     helm.shell(uninstall).await.success();
     assert_eq!(own(&plane, "deployments.apps,serviceaccounts,roles,rolebindings,clusterroles").await, [""; 0]);
+    assert_eq!(own(&plane, "validatingadmissionpolicies,validatingadmissionpolicybindings").await, [""; 0]);
     assert_eq!(names(&plane, "pulumi").await, organization);
 
     // A later installation takes over what was left.
@@ -167,7 +172,7 @@ async fn the_restricted_profile_lets_the_pod_in(#[case] values: &str) {
 #[tokio::test]
 async fn people_get_rights_by_the_roles_that_they_have() {
     let mut plane = ControlPlane::start(|options| options).await;
-    Helm::of(&mut plane).await.install("").await;
+    Helm::of(&mut plane).await.install("--set approvalPolicy.enabled=true").await;
     crds_are_there(&plane).await;
     plane.kubectl(["create", "namespace", "team"], None).await.success();
     for role in ["view", "edit", "admin"] {
@@ -186,6 +191,8 @@ async fn people_get_rights_by_the_roles_that_they_have() {
         ("edit", "patch", "pulumideployments/status", false),
         ("admin", "patch", "pulumideployments", true),
         ("admin", "create", "organizations", true),
+        ("edit", "update", "pulumideployments/approve", false),
+        ("admin", "update", "pulumideployments/approve", true),
     ] {
         let (kind, part) = kind.split_once('/').unwrap_or((kind, ""));
         let (kind, part) = (format!("{kind}.deployments.pulumi.com"), format!("--subresource={part}"));
@@ -194,6 +201,29 @@ async fn people_get_rights_by_the_roles_that_they_have() {
             let question = ["auth", "can-i", verb, &kind, &part, "--namespace=team", &user];
             let answer = plane.kubectl(question, None).await.stdout;
             if (answer.trim() == "yes") == expected { Ok(()) } else { Err(answer) }
+        })
+        .await;
+    }
+    // The policy takes effect a moment after it was installed.
+    for (role, by, refusal) in [
+        ("edit", "editer", "that takes the right to update pulumideployments/approve in namespace team"),
+        ("admin", "somebody", "under the own name only"),
+        ("admin", "adminer", ""),
+    ] {
+        let annotations = json!({"deployments.pulumi.com/approve": "token", "deployments.pulumi.com/approved-by": by});
+        let deployment = json!({
+            "apiVersion": "deployments.pulumi.com/v1alpha1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "team", "annotations": annotations},
+            "spec": {"settingsRef": {"name": "web"}, "operation": "update"},
+        });
+        eventually(SOON, &format!("{role} approves as {by}: {refusal}"), async || {
+            let user = format!("--as={role}er");
+            let create = ["create", "--filename=-", "--dry-run=server", &user];
+            let answer = plane.kubectl(create, Some(&deployment.to_string())).await;
+            let is_expected =
+                if refusal.is_empty() { answer.status.success() } else { answer.stderr.contains(refusal) };
+            if is_expected { Ok(()) } else { Err(format!("{}{}", answer.stdout, answer.stderr)) }
         })
         .await;
     }

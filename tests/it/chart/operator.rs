@@ -82,10 +82,12 @@ impl Operator {
         self.files.path().join("kubeconfig")
     }
 
-    /// What it complained about.
+    /// What it complained about. What is not in the form of the log is what it died of.
     pub fn warnings(&self) -> String {
         let log = self.log();
-        let is_warning = |line: &&str| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"");
+        let is_warning = |line: &&str| {
+            !line.starts_with('{') || line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"")
+        };
         let warnings: Vec<&str> = log.lines().filter(is_warning).collect();
         warnings.join("\n")
     }

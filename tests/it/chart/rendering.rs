@@ -14,6 +14,7 @@ const NAMED: &str = "image: {repository: registry.example.com/operator}\n";
 pub const EVERYTHING: &str = "
 imagePullSecrets: [{name: registry}]
 keyless: {enabled: true, serviceAccountNames: [pulumi, other]}
+approvalPolicy: {enabled: true}
 proxy: {https: 'http://proxy.example.com:3128', http: 'http://proxy.example.com:3128', none: 'pulumi.example.com,.svc'}
 caBundle: {configMapName: authorities, key: bundle.pem}
 service: {enabled: true, port: 9090, annotations: {example.com/note: hello}}
@@ -99,6 +100,7 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
     "outputs: {write: true}",
     "at '/outputs': additional properties 'write' not allowed"
 )]
+#[case::a_word_for_the_policy("approvalPolicy: true", "at '/approvalPolicy': got boolean, want object")]
 #[case::one_account_without_a_list(
     "keyless: {serviceAccountNames: pulumi}",
     "at '/keyless/serviceAccountNames': got string, want array"
@@ -243,7 +245,14 @@ async fn secrets_are_listed_and_written_only_where_that_is_wanted(
 #[tokio::test]
 async fn nothing_is_there_that_was_not_asked_for() {
     let objects = objects("").await;
-    for kind in ["Service", "ServiceMonitor", "NetworkPolicy", "PodDisruptionBudget"] {
+    for kind in [
+        "Service",
+        "ServiceMonitor",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ] {
         assert!(objects.iter().all(|object| object["kind"] != kind), "{kind}");
     }
     let pod = &the(&objects, "Deployment")["spec"]["template"];
@@ -253,6 +262,33 @@ async fn nothing_is_there_that_was_not_asked_for() {
     assert_eq!(pod["metadata"]["annotations"], Value::Null);
     let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == super::RELEASE);
     assert!(!role.unwrap().to_string().contains("serviceaccounts/token"));
+    assert!(objects.iter().all(|object| !may_approve(object)));
+}
+
+fn may_approve(role: &Value) -> bool {
+    role["rules"].to_string().contains("pulumideployments/approve")
+}
+
+/// The example is what is documented and tried with real approvals.
+#[tokio::test]
+async fn the_approval_policy_is_that_of_the_example() {
+    let path = format!("{}/examples/approval-policy.yaml", env!("CARGO_MANIFEST_DIR"));
+    let example: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap();
+    let objects = objects("approvalPolicy: {enabled: true}").await;
+    let [policy, expected] = [&objects, &example].map(|objects| the(objects, "ValidatingAdmissionPolicy"));
+    assert_eq!(policy["spec"], expected["spec"]);
+    let [binding, expected] = [&objects, &example].map(|objects| the(objects, "ValidatingAdmissionPolicyBinding"));
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    assert_eq!(binding["spec"]["validationActions"], expected["spec"]["validationActions"]);
+
+    // Of all roles of the release, that of people who are admins has the right, as the example writes it.
+    let who: Vec<_> = objects.iter().filter(|object| may_approve(object)).collect();
+    assert_eq!(who.iter().map(|role| name(role)).collect::<Vec<_>>(), [format!("{}-admin", super::RELEASE)]);
+    let rule = |role: &Value| {
+        let rules = role["rules"].as_array().unwrap();
+        rules.iter().find(|rule| rule["resources"][0] == "pulumideployments/approve").cloned()
+    };
+    assert_eq!(rule(who[0]), rule(the(&example, "ClusterRole")));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the operator and the API server write into a resource is no difference to what is in Git.
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -29,6 +29,7 @@ fn api(world: &World, object: &DynamicObject) -> Api<DynamicObject> {
         "Deployment" => ApiResource::erase::<Deployment>(&()),
         "Secret" => ApiResource::erase::<Secret>(&()),
         "ConfigMap" => ApiResource::erase::<ConfigMap>(&()),
+        "ServiceAccount" => ApiResource::erase::<ServiceAccount>(&()),
         other => panic!("an example has a {other}"),
     };
     Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
@@ -84,7 +85,7 @@ async fn settles_as_written(story: &Story) {
     let place = Place { backend: &world.simulator.url(), namespace: &world.namespace, agent_pool: &pool };
     let mut objects = story.placed(&place).objects;
     // Of Organizations the test has its own, and all of it is in one namespace.
-    objects.retain(|object| !["Organization", "Namespace"].contains(&kind(object)));
+    objects.retain(|object| kind(object) != "Organization" && !stories::is_for_the_whole_cluster(object));
     objects.push(serde_json::from_value(world.organization_manifest(&json!({}))).unwrap());
     world.start_operator(|_| ());
     for object in &mut objects {

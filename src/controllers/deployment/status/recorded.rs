@@ -12,7 +12,7 @@ use super::{
     *,
 };
 use crate::{
-    api::deployment::{Cancel, DriftFinding, DriftRemediation, Failure, Operation, Refusal},
+    api::deployment::{Cancel, DriftFinding, DriftRemediation, Failure, Operation, OutputsSpec, Refusal},
     controllers::recorded::{FAILURES, Health, State, assert_recorded, failed},
     pulumi::Class,
 };
@@ -149,12 +149,13 @@ fn every_state_is_recorded() {
 
 /// `Ready` speaks of the run, and so does its health.
 fn outputs(running: &DeploymentStatus, succeeded: &DeploymentStatus) -> Vec<State> {
-    let spec = serde_json::from_value(json!({"secret": {"name": "web"}})).unwrap();
+    let spec: OutputsSpec = serde_json::from_value(json!({"secret": {"name": "web"}})).unwrap();
+    let declared = outputs::digest_of(&spec);
+    let refused = outputs::refused(&run(1), &spec, None, "its secrets can't be decrypted".into());
     let inputs = Inputs { outputs: Some(Declared { spec, is_gone: false, is_untried: true }), ..inputs(1) };
-    let written = json!({"run": "id 1", "version": 1, "declared": "d", "secretKeys": 2, "writtenAt": NOW});
+    let written = json!({"run": "id 1", "version": 1, "declared": declared, "secretKeys": 2, "writtenAt": NOW});
     let written = serde_json::from_value::<crate::api::deployment::WrittenOutputs>(written).unwrap();
     let omitted = vec!["the stack has no output \"url\"".to_owned()];
-    let refused = Refusal { digest: String::new(), message: "its secrets can't be decrypted".into() };
     let foreign = Consequence {
         standing: Standing::Stalled(Words::new(Reason::OutputsRefused, "Secret web is not this Deployment's")),
         ..failed(Class::Invalid, "")
@@ -166,12 +167,8 @@ fn outputs(running: &DeploymentStatus, succeeded: &DeploymentStatus) -> Vec<Stat
         state("outputs written", Health::Healthy, &wrote(Report::Written(written.clone(), vec![]))),
         state("outputs written in part", Health::Healthy, &wrote(Report::Written(written, omitted))),
         state("outputs not to be had", Health::Degraded, &wrote(Report::Failed(foreign))),
-        state("outputs refused", Health::Degraded, &refused_outputs(&inputs, &pending, refused)),
+        state("outputs refused", Health::Degraded, &wrote(Report::Refused(refused))),
     ]
-}
-
-fn refused_outputs(inputs: &Inputs, pending: &DeploymentStatus, refusal: Refusal) -> DeploymentStatus {
-    status(pending, inputs, &Outcome::Outputs(Report::Refused(refusal)), NOW)
 }
 
 /// What a person has to say yes to.
