@@ -112,20 +112,8 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
     if due == Due::Not && !deleting {
         return Ok((inputs, None));
     }
-    let kept = || context.connections.get(&owner.key()).filter(|_| deleting);
-    let connection = match context.way(&owner, organization.as_deref()) {
-        Way::Open(connection) => connection,
-        way => match (kept(), way) {
-            (Some(connection), _) => connection,
-            (None, Way::Closed(why)) => {
-                if deleting && context.gives_up(settings).await? {
-                    inputs.deletion = Deletion::GiveUp;
-                }
-                inputs.view = View::Waiting(Words::new(Reason::OrganizationNotReady, why));
-                return Ok((inputs, None));
-            }
-            (None, Way::NotYet | Way::Open(_)) => return Ok((inputs, None)),
-        },
+    let Some(connection) = way(settings, context, organization.as_deref(), &mut inputs).await? else {
+        return Ok((inputs, None));
     };
     let found = sources::read(&context.kube, &context.key, &namespace, &values).await?;
     sweep::learn(context, &namespace, &found.versions);
@@ -157,6 +145,30 @@ pub async fn gather(settings: &StackDeploymentSettings, context: &Context) -> Re
         Err(error) => View::Failed(consequence(&error, "Check what the organization's token may do for this stack.")),
     };
     Ok((inputs, Some(Means { connection, permit, stack })))
+}
+
+/// The way to the organization; the last one that there was is good enough for a deletion. Without one, the inputs say so.
+async fn way(
+    settings: &StackDeploymentSettings,
+    context: &Context,
+    organization: Option<&Organization>,
+    inputs: &mut Inputs,
+) -> Result<Option<Arc<Connection>>, Error> {
+    let owner = owner(settings);
+    let deleting = settings.metadata.deletion_timestamp.is_some();
+    let why = match context.way(&owner, organization) {
+        Way::Open(connection) => return Ok(Some(connection)),
+        Way::Closed(why) => Some(why),
+        Way::NotYet => None,
+    };
+    let kept = context.connections.get(&owner.key()).filter(|_| deleting);
+    if let (None, Some(why)) = (&kept, why) {
+        if deleting && context.gives_up(settings).await? {
+            inputs.deletion = Deletion::GiveUp;
+        }
+        inputs.view = View::Waiting(Words::new(Reason::OrganizationNotReady, why));
+    }
+    Ok(kept)
 }
 
 /// What is asked for; nothing has been read yet.
