@@ -64,7 +64,11 @@ fn running() -> Seen<Deployment> {
 }
 
 fn waiting(name: &str, settings: &str) -> Seen<Deployment> {
-    let status = json!({"observedGeneration": 1, "phase": "Pending", "approval": {"token": "4f1c"},
+    let target =
+        json!({"backendURL": "https://api.pulumi.com", "organization": "acme", "project": "web", "stack": "prod"});
+    let offered = json!({"token": "4f1c", "request": {"number": 1, "digest": "v1:x"}, "purpose": "Main",
+        "operation": "update", "target": target, "basis": {"overrides": "v1:y"}, "policed": false});
+    let status = json!({"observedGeneration": 1, "phase": "Pending", "approval": offered,
         "conditions": ready("Unknown", "AwaitingApproval", "run 3 is the preview; approve it")});
     let spec = json!({"settingsRef": {"name": settings}, "operation": "update", "suspend": true});
     seen("Deployment", name, &spec, &status)
