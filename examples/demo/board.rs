@@ -114,7 +114,8 @@ impl Run {
         let terminal = status.phase.filter(|phase| phase.is_terminal()).map(|phase| phase.to_string());
         let stalled = find(conditions, types::STALLED).map(|_| reason.clone());
         // The next word is a person's.
-        let awaits_person = status.approval.as_ref().filter(|pending| pending.token.is_some()).map(|_| reason.clone());
+        let is_offered = status.approval.as_ref().is_some_and(|pending| pending.token.is_some());
+        let awaits_person = (is_offered || reason == "Suspended").then(|| reason.clone());
         let run = status.run.as_ref();
         let steps: Vec<_> = run.into_iter().flat_map(|run| &run.jobs).flat_map(|job| &job.steps).collect();
         let seconds = |(end, start): (Time, Time)| end.since(start).as_secs();

@@ -229,6 +229,31 @@ async fn timeouts() {
 }
 
 #[tokio::test]
+async fn release() {
+    let story = story("release.yaml");
+    let world = world_for(&story).await;
+    world.simulator.add_stack(&world.stack("storefront/prod")).unwrap();
+    apply(&world, &story).await;
+    let is_suspended = |status: &DeploymentStatus| {
+        find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == "Suspended")
+    };
+    world.deployment("storefront-prod", "is suspended", is_suspended).await;
+    // The commands in the comment.
+    let patch = async |patch: &str| {
+        let patch = format!("--patch={patch}");
+        world.kubectl(&["patch", "pdep", "storefront-prod", "--type=merge", &patch], None).await;
+    };
+    assert!(world.runs().is_empty());
+    patch(r#"{"spec": {"suspend": false}}"#).await;
+    world.ended("storefront-prod", 1).await;
+    patch(r#"{"spec": {"historyLimit": 5, "supersede": "CancelQueued"}}"#).await;
+    let rerun = "deployments.pulumi.com/rerun=1";
+    world.kubectl(&["annotate", "pdep", "storefront-prod", rerun, "--overwrite"], None).await;
+    let status = world.ended("storefront-prod", 2).await;
+    assert_eq!((world.runs().len(), status.history.len()), (2, 1));
+}
+
+#[tokio::test]
 async fn approval() {
     let story = story("approval.yaml");
     let world = world_for(&story).await;
