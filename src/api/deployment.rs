@@ -531,6 +531,14 @@ pub struct Target {
     pub stack: String,
 }
 
+impl Target {
+    /// Names the stack among those of all backends.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{} {self}", self.backend_url)
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.organization, self.project, self.stack)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -291,6 +291,14 @@ const fn default_rate() -> u32 {
 
 const fn default_burst() -> u32 {
     20
+}
+
+impl Organization {
+    /// Its name in Pulumi Cloud.
+    #[must_use]
+    pub fn remote_name(&self) -> String {
+        self.spec.name.clone().unwrap_or_else(|| self.name_any())
+    }
 }
 
 impl Default for RateLimit {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     eventually::{SOON, eventually},
-    world::World,
+    world::{World, ready_is, ready_message},
 };
 
 /// A world with an operator, and a repository of the test's own.
@@ -36,14 +36,6 @@ fn source(world: &World) -> Value {
 
 fn required(source: &Value) -> Value {
     json!({"approval": {"mode": "Required"}, "settings": source})
-}
-
-fn message(status: &DeploymentStatus) -> String {
-    find(&status.conditions, types::READY).unwrap().message.clone()
-}
-
-fn ready_is(reason: &'static str) -> impl Fn(&DeploymentStatus) -> bool {
-    move |status| find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == reason)
 }
 
 /// Waits until something awaits approval, other than under this token.
@@ -75,15 +67,6 @@ fn operations(world: &World) -> Vec<String> {
     world.runs().into_iter().map(|run| run.operation).collect()
 }
 
-/// Waits until the timeline has this in it.
-async fn event(world: &World, wanted: &str) {
-    eventually(SOON, wanted, async || {
-        let told = world.kubectl(&["describe", "pdep", "web"], None).await;
-        if told.contains(wanted) { Ok(()) } else { Err(told) }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn an_update_runs_at_the_commit_that_its_preview_showed() {
     let (world, source) = world("approve").await;
@@ -98,20 +81,21 @@ async fn an_update_runs_at_the_commit_that_its_preview_showed() {
     assert_eq!((&preview.id, preview.version, &preview.url), (&run.id, 1, &run.url));
     assert_eq!((pending.request.number, pending.commit.as_deref()), (1, Some("c0ffee")));
     assert_eq!(pending.resource_changes, [("create".to_owned(), 4)].into());
-    let told = message(&status);
+    let told = ready_message(&status);
     for part in [token.as_str(), "create 4", "commit c0ffee", preview.url.as_deref().unwrap(), "unverified"] {
         assert!(told.contains(part), "{part} is not in {told}");
     }
-    event(&world, "AwaitingApproval").await;
+    world.told_of("web", "AwaitingApproval").await;
 
     // The branch goes on, which what was approved does not.
     world.simulator.push_commit(&repository(&world), "main", "decade");
     approve(&world, "0123456789abcdef").await;
-    let counts_not = |status: &DeploymentStatus| message(status).contains("its token 0123456789abcdef is not this one");
+    let counts_not =
+        |status: &DeploymentStatus| ready_message(status).contains("its token 0123456789abcdef is not this one");
     world.deployment("web", "does not heed another token", counts_not).await;
     annotate(&world, json!({"deployments.pulumi.com/approve": token, "deployments.pulumi.com/approved-by": null}))
         .await;
-    let nameless = |status: &DeploymentStatus| message(status).contains("approved-by must say who gives it");
+    let nameless = |status: &DeploymentStatus| ready_message(status).contains("approved-by must say who gives it");
     world.deployment("web", "does not heed an approval of nobody", nameless).await;
     assert_eq!(operations(&world), ["preview"]);
     approve(&world, &token).await;
@@ -125,7 +109,7 @@ async fn an_update_runs_at_the_commit_that_its_preview_showed() {
     assert_eq!((run.purpose, run.attempt, status.approval), (Purpose::Main, 1, None));
     assert_eq!((given.approved_by.as_str(), given.verified, given.token), ("anna@example.com", false, token));
     assert_eq!((status.history[0].purpose, &status.history[0].approval), (Purpose::Preview, &None));
-    event(&world, "approved by anna@example.com (unverified").await;
+    world.told_of("web", "approved by anna@example.com (unverified").await;
 
     // What was approved once is approved for nothing else, and who approved stays in the history.
     world.merge::<Deployment>("web", json!({"spec": {"rerun": "2"}})).await;
@@ -153,8 +137,8 @@ async fn what_was_rejected_never_runs() {
     .await;
     let status = world.deployment("web", "is rejected", ready_is("ApprovalRejected")).await;
     assert!(find(&status.conditions, types::STALLED).is_some());
-    assert!(message(&status).contains("rejected by anna@example.com"), "{}", message(&status));
-    event(&world, "Rejected").await;
+    assert!(ready_message(&status).contains("rejected by anna@example.com"), "{}", ready_message(&status));
+    world.told_of("web", "Rejected").await;
 
     // Neither a word that comes too late nor policy brings it back.
     approve(&world, &token).await;
@@ -190,10 +174,10 @@ async fn what_has_moved_makes_an_approval_worthless_and_is_told() {
     world.put_settings(settings("silver")).await;
     let (second, token, status) = offered(&world, &token).await;
     assert_eq!((second.replaces, status.run.unwrap().attempt), (Some(Moved::Settings), 2));
-    let told = message(&world.deployment("web", "awaits approval", ready_is("AwaitingApproval")).await);
+    let told = ready_message(&world.deployment("web", "awaits approval", ready_is("AwaitingApproval")).await);
     assert!(told.contains("the content of the StackDeploymentSettings has changed since"), "{told}");
     approve(&world, &first.token.unwrap()).await;
-    world.deployment("web", "heeds no old token", |status| message(status).contains("is not this one")).await;
+    world.deployment("web", "heeds no old token", |status| ready_message(status).contains("is not this one")).await;
     assert_eq!(operations(&world), ["preview", "preview"]);
 
     // Another update, which is looked for at the moment of the approval.
@@ -227,7 +211,7 @@ async fn without_a_preview_the_request_itself_is_approved() {
     let (again, token_of_now, _) = offered(&world, &token).await;
     assert_eq!((again.request.number, again.replaces), (2, Some(Moved::Request)));
     approve(&world, &token).await;
-    world.deployment("web", "heeds no old token", |status| message(status).contains("is not this one")).await;
+    world.deployment("web", "heeds no old token", |status| ready_message(status).contains("is not this one")).await;
     approve(&world, &token_of_now).await;
     let status = world.ended("web", 2).await;
     assert_eq!((status.run.unwrap().approval.unwrap().commit, operations(&world)), (None, vec!["refresh".into()]));
@@ -271,7 +255,7 @@ async fn a_preview_that_fails_is_told_as_such_and_one_without_commit_cannot_be_a
     world.put_deployment("web", failing).await;
     let status = world.ended("web", 1).await;
     assert_eq!((status.phase, operations(&world)), (Some(Phase::Failed), vec!["preview".into(), "preview".into()]));
-    assert!(message(&status).starts_with("preview 2 of "), "{}", message(&status));
+    assert!(ready_message(&status).starts_with("preview 2 of "), "{}", ready_message(&status));
 
     world.simulator.hide_commits(&repository(&world));
     world.merge::<Deployment>("web", json!({"spec": {"settings": {"operationContext": null}}})).await;
@@ -367,7 +351,7 @@ async fn only_those_who_may_approve_and_only_under_their_own_name() {
     .await;
     world.merge::<Deployment>("web", json!({"spec": {"suspend": false}})).await;
     let (pending, token, status) = offered(&world, "").await;
-    assert!(pending.policed && !message(&status).contains("unverified"), "{}", message(&status));
+    assert!(pending.policed && !ready_message(&status).contains("unverified"), "{}", ready_message(&status));
 
     let approve = format!("deployments.pulumi.com/approve={token}");
     let by = |name: &str| format!("deployments.pulumi.com/approved-by={name}");
@@ -398,7 +382,7 @@ async fn only_those_who_may_approve_and_only_under_their_own_name() {
     let given = status.run.unwrap().approval.unwrap();
     assert_eq!((given.approved_by.as_str(), given.verified), ("anna@example.com", true));
     assert_eq!(operations(&world), ["preview", "update"]);
-    event(&world, "approved by anna@example.com (verified)").await;
+    world.told_of("web", "approved by anna@example.com (verified)").await;
     // What is approved already he may leave there.
     world.kubectl(&["--as", "bob@example.com", "annotate", "--overwrite", "pdep", "web", "team=other"], None).await;
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::{
     eventually::{SOON, eventually},
-    world::{World, deployment_manifest, settings_manifest},
+    world::{World, deployment_manifest, ready_is, ready_message, settings_manifest},
 };
 
 async fn connected(prefix: &str) -> World {
@@ -43,14 +43,6 @@ fn operations(world: &World) -> Vec<(String, String)> {
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(operation, status)| ((*operation).to_owned(), (*status).to_owned())).collect()
-}
-
-fn ready_is(reason: &'static str) -> impl Fn(&DeploymentStatus) -> bool {
-    move |status| find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == reason)
-}
-
-fn message(status: &DeploymentStatus) -> String {
-    find(&status.conditions, types::READY).unwrap().message.clone()
 }
 
 /// Waits until the timeline has this in it; the resource may be gone.
@@ -99,17 +91,17 @@ async fn it_is_destroyed_whether_or_not_it_ever_ran_and_nothing_starts_while_it_
     world.put_deployment("web", with(&json!({"suspend": true}))).await;
     world.deployment("web", "is suspended", ready_is("Suspended")).await;
     world.delete::<Deployment>("web").await;
-    let says_so = |status: &DeploymentStatus| message(status).contains("the stack is not destroyed");
+    let says_so = |status: &DeploymentStatus| ready_message(status).contains("the stack is not destroyed");
     let status = world.deployment("web", "says so", says_so).await;
-    assert!(ready_is("Suspended")(&status) && message(&status).contains("deletionPolicy: Orphan"), "{status:?}");
+    assert!(ready_is("Suspended")(&status) && ready_message(&status).contains("deletionPolicy: Orphan"), "{status:?}");
     assert_eq!(operations(&world), []);
     // The brake holds it just as well.
     world.merge::<Organization>("acme", json!({"spec": {"suspend": true}})).await;
     world.organization_is("Suspended").await;
     world.merge::<Deployment>("web", json!({"spec": {"suspend": false}})).await;
-    let braked = |status: &DeploymentStatus| message(status).contains("of the Organization or --suspend-all");
+    let braked = |status: &DeploymentStatus| ready_message(status).contains("of the Organization or --suspend-all");
     let status = world.deployment("web", "is held by the brake", braked).await;
-    assert!(ready_is("Suspended")(&status) && message(&status).contains("deletionPolicy: Orphan"), "{status:?}");
+    assert!(ready_is("Suspended")(&status) && ready_message(&status).contains("deletionPolicy: Orphan"), "{status:?}");
     assert_eq!(operations(&world), []);
     world.merge::<Organization>("acme", json!({"spec": {"suspend": false}})).await;
     world.gone::<Deployment>("web").await;
@@ -131,7 +123,7 @@ async fn a_destroy_that_fails_is_told_tried_again_and_done_once_more_on_request(
     assert_eq!(attempts, [(Purpose::Destroy, 1), (Purpose::Main, 1)]);
     assert_eq!(run.failure.as_ref().unwrap().step.as_deref(), Some("pulumi destroy"));
     assert!(!run.failure.as_ref().unwrap().log.is_empty());
-    let told = message(&status);
+    let told = ready_message(&status);
     for wanted in ["failed at step `pulumi destroy`", "this resource stays", "rerun", "deletionPolicy: Orphan"] {
         assert!(told.contains(wanted), "{wanted} is missing in: {told}");
     }
@@ -162,7 +154,7 @@ async fn a_destroy_that_takes_too_long_is_canceled_and_not_tried_again() {
     world.merge::<Deployment>("web", json!({"spec": {"timeout": "1s"}})).await;
     let status = world.deployment("web", "took too long", ready_is("DestroyFailed")).await;
     assert_eq!((status.phase, &status.retry), (Some(Phase::TimedOut), &None));
-    assert!(message(&status).contains("longer than spec.timeout"), "{}", message(&status));
+    assert!(ready_message(&status).contains("longer than spec.timeout"), "{}", ready_message(&status));
     assert!(world.runs()[1].canceled);
     world.simulator.release(&world.stack("web/prod")).unwrap();
     world.merge::<Deployment>("web", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
@@ -197,7 +189,7 @@ async fn what_runs_is_waited_for_and_what_is_queued_is_taken_out() {
     world.phase("web", Phase::Running).await;
     world.delete::<Deployment>("web").await;
     let status = world.deployment("web", "is told", ready_is("Destroying")).await;
-    assert!(message(&status).contains("the stack is destroyed when it has ended"), "{}", message(&status));
+    assert!(ready_message(&status).contains("the stack is destroyed when it has ended"), "{}", ready_message(&status));
     world.simulator.release(&stack).unwrap();
     world.gone::<Deployment>("web").await;
     assert_eq!(operations(&world), pairs(&[("update", "succeeded"), ("destroy", "succeeded")]));
@@ -311,7 +303,11 @@ async fn who_may_not_destroy_is_told_and_keeps_the_resource() {
     world.organization_is("Connected").await;
     world.delete::<Deployment>("web").await;
     let status = world.deployment("web", "is denied", ready_is("AccessDenied")).await;
-    assert!(message(&status).contains("destroy") && message(&status).contains("Orphan"), "{}", message(&status));
+    assert!(
+        ready_message(&status).contains("destroy") && ready_message(&status).contains("Orphan"),
+        "{}",
+        ready_message(&status)
+    );
     assert_eq!(world.runs().len(), 1);
     world.merge::<Organization>("acme", json!({"spec": {"access": [{"operations": ["destroy"]}]}})).await;
     world.gone::<Deployment>("web").await;

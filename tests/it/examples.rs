@@ -20,7 +20,7 @@ use self::stories::{Place, Story};
 use crate::{
     eventually::{SOON, eventually},
     keyless,
-    world::World,
+    world::{World, ready_is},
 };
 
 /// A story waits until nothing changes for 5 s, and there may be several on a machine that is busy.
@@ -234,10 +234,7 @@ async fn release() {
     let world = world_for(&story).await;
     world.simulator.add_stack(&world.stack("storefront/prod")).unwrap();
     apply(&world, &story).await;
-    let is_suspended = |status: &DeploymentStatus| {
-        find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == "Suspended")
-    };
-    let status = world.deployment("storefront-prod", "is suspended", is_suspended).await;
+    let status = world.deployment("storefront-prod", "is suspended", ready_is("Suspended")).await;
     assert_eq!(status.run, None);
     // The commands in the comment.
     let patch = async |patch: &str| {

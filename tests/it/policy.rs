@@ -8,35 +8,15 @@ use pulumi_deployments_operator::api::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    eventually::{SOON, eventually},
-    world::World,
-};
+use crate::world::{World, ready_is, ready_message};
 
 /// Its source can't be had.
 fn failing() -> Value {
     json!({"operationContext": {"environmentVariables": [{"name": "SIMULATOR_FAIL_STEP", "value": "Get source"}]}})
 }
 
-fn ready_is(reason: &'static str) -> impl Fn(&DeploymentStatus) -> bool {
-    move |status| find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == reason)
-}
-
-fn message(status: &DeploymentStatus) -> String {
-    find(&status.conditions, types::READY).unwrap().message.clone()
-}
-
 fn canceled_for(run: &Run) -> Option<CancelReason> {
     run.cancel.as_ref().map(|cancel| cancel.reason)
-}
-
-/// Waits until the timeline has this in it.
-async fn event(world: &World, wanted: &str) {
-    eventually(SOON, wanted, async || {
-        let told = world.kubectl(&["describe", "pdep", "web"], None).await;
-        if told.contains(wanted) { Ok(()) } else { Err(told) }
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -51,11 +31,11 @@ async fn a_run_that_takes_too_long_is_canceled_and_not_tried_again() {
     let run = status.run.as_ref().unwrap();
     assert_eq!((status.phase, run.result), (Some(Phase::TimedOut), Some(Phase::TimedOut)));
     assert_eq!(canceled_for(run), Some(CancelReason::Timeout));
-    assert!(message(&status).contains("longer than spec.timeout"), "{}", message(&status));
+    assert!(ready_message(&status).contains("longer than spec.timeout"), "{}", ready_message(&status));
     let stalled = find(&status.conditions, types::STALLED).unwrap();
     assert_eq!((stalled.reason.as_str(), &status.retry), ("TimedOut", &None));
     assert!(world.runs()[0].canceled);
-    event(&world, "TimedOut").await;
+    world.told_of("web", "TimedOut").await;
 
     // Another limit is no other request.
     for policy in [json!({"timeout": "1h"}), json!({"timeout": null}), json!({"retry": null}), json!({"retry": retry})]
@@ -78,7 +58,11 @@ async fn a_run_that_waits_too_long_in_the_queue_is_taken_out() {
     let status = world.ended("web", 1).await;
     assert_eq!(status.phase, Some(Phase::TimedOut));
     assert_eq!(canceled_for(status.run.as_ref().unwrap()), Some(CancelReason::QueueTimeout));
-    assert!(message(&status).contains("in the queue for longer than spec.queueTimeout"), "{}", message(&status));
+    assert!(
+        ready_message(&status).contains("in the queue for longer than spec.queueTimeout"),
+        "{}",
+        ready_message(&status)
+    );
     assert!(world.runs()[0].removed);
 
     // One that has begun is not meant.
@@ -124,9 +108,9 @@ async fn a_run_that_fails_is_tried_again_so_often_and_no_more() {
         earlier.rev().chain(last).collect::<Vec<_>>()
     };
     assert_eq!(attempts(&status), [1, 2, 3].map(|attempt| (1, attempt, Phase::Failed)));
-    assert!(message(&status).contains("failed at step `Get source`"), "{}", message(&status));
+    assert!(ready_message(&status).contains("failed at step `Get source`"), "{}", ready_message(&status));
     assert_eq!((world.runs().len(), world.requests("CreateDeployment").len()), (3, 3));
-    event(&world, "Attempt 2 follows at").await;
+    world.told_of("web", "Attempt 2 follows at").await;
 
     // More of them is no other request; another request has all of them.
     world.merge::<Deployment>("web", json!({"spec": {"retry": {"limit": 9}}})).await;
@@ -210,15 +194,15 @@ async fn what_failed_is_told_apart() {
     world.put_organization(json!({})).await;
     let with = |step: &str| json!({"settings": {"operationContext": {"environmentVariables": [{"name": "SIMULATOR_FAIL_STEP", "value": step}]}}});
     world.put_deployment("web", with("Get source")).await;
-    let step = message(&world.ended("web", 1).await);
+    let step = ready_message(&world.ended("web", 1).await);
     assert!(step.contains("failed at step `Get source`;"), "{step}");
 
     world.merge::<Deployment>("web", json!({"spec": with("pulumi update")})).await;
-    let operation = message(&world.ended("web", 2).await);
+    let operation = ready_message(&world.ended("web", 2).await);
     assert!(operation.contains("failed at step `pulumi update`: the Pulumi operation (update "), "{operation}");
 
     world.merge::<Deployment>("web", json!({"spec": {"settings": {"agentPoolID": "no-such-pool"}}})).await;
     let status = world.deployment("web", "is refused", ready_is("CreateRefused")).await;
     assert_eq!(status.phase, Some(Phase::Pending));
-    assert!(message(&status).contains("the service refused the run"), "{}", message(&status));
+    assert!(ready_message(&status).contains("the service refused the run"), "{}", ready_message(&status));
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     eventually::{SOON, eventually},
-    world::{SPEED, World, deployment_manifest},
+    world::{SPEED, World, deployment_manifest, ready_is},
 };
 
 /// An operator in this process that can be stopped, with a key of its own in the test's namespace.
@@ -101,10 +101,6 @@ async fn change(world: &World, spec: Value) {
 async fn annotate(world: &World, annotation: &str, value: Value) {
     let name = format!("deployments.pulumi.com/{annotation}");
     world.merge::<Deployment>("web", json!({"metadata": {"annotations": {name: value}}})).await;
-}
-
-fn ready_is(reason: &'static str) -> impl Fn(&DeploymentStatus) -> bool {
-    move |status| find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == reason)
 }
 
 fn waits_as(number: u64) -> impl Fn(&DeploymentStatus) -> bool {

@@ -336,6 +336,25 @@ impl World {
         let all: Vec<&str> = ["--namespace", &self.namespace].into_iter().chain(args.iter().copied()).collect();
         self.plane.kubectl(all, stdin).await.success()
     }
+
+    /// Waits until the timeline of a Deployment has this in it.
+    pub async fn told_of(&self, name: &str, wanted: &str) {
+        eventually(SOON, wanted, async || {
+            let told = self.kubectl(&["describe", "pdep", name], None).await;
+            if told.contains(wanted) { Ok(()) } else { Err(told) }
+        })
+        .await;
+    }
+}
+
+/// Whether `Ready` has this reason.
+pub fn ready_is(reason: &'static str) -> impl Fn(&DeploymentStatus) -> bool {
+    move |status| find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == reason)
+}
+
+/// What `Ready` says.
+pub fn ready_message(status: &DeploymentStatus) -> String {
+    find(&status.conditions, types::READY).unwrap().message.clone()
 }
 
 /// The manifest of settings of the stack `web/prod`.

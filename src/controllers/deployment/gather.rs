@@ -106,16 +106,11 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
     let active = status.run.as_ref().filter(|run| run.result.is_none());
     let recorded = status.intent.as_ref().map(|intent| &intent.target).or(active.map(|run| &run.target));
     if let Some(target) = recorded {
-        match reach(context, &this, owner.as_ref(), target).await? {
-            Way::Open(connection) => {
-                inputs.service_now = connection.client.server_time().map_or(now, Time::from);
-                // The reference may lead to no Organization any more; its brake holds all the same.
-                let way = connection.key.split_once('/').and_then(|(home, name)| context.organizations.get(home, name));
-                inputs.suspended |= way.is_some_and(|organization| organization.spec.suspend);
-                means.connection = Some(connection);
-            }
-            Way::NotYet => inputs.reach = Reach::NotYet,
-            Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
+        (inputs.reach, means.connection) = reached(reach(context, &this, owner.as_ref(), target).await?);
+        if let Some(connection) = &means.connection {
+            inputs.service_now = connection.client.server_time().map_or(now, Time::from);
+            // The reference may lead to no Organization any more; its brake holds all the same.
+            inputs.suspended |= organization_of(connection, context).is_some_and(|it| it.spec.suspend);
         }
         if deleting && means.connection.is_none() {
             inputs.give_up = context.gives_up(deployment).await?;
@@ -131,11 +126,7 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
         return Ok((inputs, means));
     }
     if let (Some(run), false) = (outputs_due(&inputs, status), deleting) {
-        match reach(context, &this, owner.as_ref(), &run.target).await? {
-            Way::Open(connection) => means.connection = Some(connection),
-            Way::NotYet => inputs.reach = Reach::NotYet,
-            Way::Closed(why) => inputs.reach = Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)),
-        }
+        (inputs.reach, means.connection) = reached(reach(context, &this, owner.as_ref(), &run.target).await?);
     }
     if deleting && could_start(&inputs, status) {
         inputs.road = on_heap(|| destroy::look(deployment, status, context, &this, &inputs, &mut means)).await?;
@@ -147,10 +138,10 @@ pub async fn gather(deployment: &Deployment, context: &Context, now: Time) -> Re
     Ok((inputs, means))
 }
 
-/// What a person has written about approval.
 /// How much of a user's name is kept.
 const LONGEST_NAME: usize = 253;
 
+/// What a person has written about approval.
 fn word(deployment: &Deployment) -> Word {
     let written = |name: &str| {
         let text = deployment.annotations().get(name).map(|text| text.trim());
@@ -204,9 +195,8 @@ async fn settings(deployment: &Deployment, status: &DeploymentStatus, context: &
     if noted == Some(digest) {
         return Ok(seen);
     }
-    let api: Api<StackDeploymentSettings> =
-        Api::namespaced(context.kube.clone(), &deployment.namespace().unwrap_or_default());
-    Ok(request::settings(deployment, api.get_opt(&reference.name).await?.as_ref(), &context.key))
+    let live = live_settings(context, &deployment.namespace().unwrap_or_default(), &reference.name).await?;
+    Ok(request::settings(deployment, live.as_ref(), &context.key))
 }
 
 /// A person's word counts only while nothing was handled.
@@ -214,6 +204,15 @@ fn adoptee(deployment: &Deployment, status: &DeploymentStatus) -> Option<Adoptee
     let is_heeded = status.request.is_none() && status.intent.is_none() && status.run.is_none();
     let word = deployment.annotations().get(ADOPT).filter(|_| is_heeded)?.trim();
     Some(if word == "latest" { Adoptee::Latest } else { Adoptee::Named(word.to_owned()) })
+}
+
+/// Settings as they are now.
+async fn live_settings(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<StackDeploymentSettings>, Error> {
+    Ok(Api::namespaced(context.kube.clone(), namespace).get_opt(name).await?)
 }
 
 /// The settings that the Deployment refers to, as last seen.
@@ -271,8 +270,8 @@ fn ways(deployment: &Deployment, context: &Context) -> Vec<Resource> {
 }
 
 fn leads_to(organization: &Organization, target: &Target) -> bool {
-    let name = organization.spec.name.clone().unwrap_or_else(|| organization.name_any());
-    name == target.organization && organization.spec.backend_url.trim_end_matches('/') == target.backend_url
+    organization.remote_name() == target.organization
+        && organization.spec.backend_url.trim_end_matches('/') == target.backend_url
 }
 
 /// The way to a recorded target: the record decides, since a reference may be gone or lead elsewhere by now.
@@ -282,11 +281,7 @@ async fn reach(context: &Context, this: &Resource, owner: Option<&Resource>, tar
     let first = owner.map(Resource::key);
     ways.sort_by_key(|connection| (Some(&connection.key) != first.as_ref(), connection.key.clone()));
     for connection in ways {
-        let Some(organization) =
-            connection.key.split_once('/').and_then(|(home, name)| context.organizations.get(home, name))
-        else {
-            continue;
-        };
+        let Some(organization) = organization_of(&connection, context) else { continue };
         let verdict = context.judge(&organization, &this.namespace, (&target.project, &target.stack), None).await?;
         if matches!(verdict, Verdict::Allowed { .. }) {
             return Ok(Way::Open(connection));
@@ -303,6 +298,21 @@ async fn reach(context: &Context, this: &Resource, owner: Option<&Resource>, tar
          (deletionPolicy: Orphan lets a resource that is being deleted go at once)",
         target.backend_url
     )))
+}
+
+/// What a way means for what is recorded.
+fn reached(way: Way) -> (Reach, Option<Arc<Connection>>) {
+    match way {
+        Way::Open(connection) => (Reach::Open, Some(connection)),
+        Way::NotYet => (Reach::NotYet, None),
+        Way::Closed(why) => (Reach::Blocked(Words::new(Reason::OrganizationNotReady, why)), None),
+    }
+}
+
+/// The Organization that a connection is of, as last seen.
+fn organization_of(connection: &Connection, context: &Context) -> Option<Arc<Organization>> {
+    let (home, name) = connection.key.split_once('/')?;
+    context.organizations.get(home, name)
 }
 
 /// Has the run followed, and returns the latest look at it.

@@ -36,7 +36,7 @@ struct Exposed {
 fn exposed(deployment: &Deployment, target: &Target, context: &Context) -> Exposed {
     let own = deployment.spec.settings.as_ref().map(references).unwrap_or_default();
     let mut exposed = Exposed { values: vec![(deployment.namespace().unwrap_or_default(), own)], in_sync: true };
-    for dependent in context.wakers.links.dependents(&Link::Stack(format!("{} {target}", target.backend_url))) {
+    for dependent in context.wakers.links.dependents(&Link::Stack(target.key())) {
         if dependent.kind != Kind::Settings {
             continue;
         }

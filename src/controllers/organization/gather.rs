@@ -47,7 +47,7 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
         generation: organization.metadata.generation.unwrap_or_default(),
         requested_at: organization.annotations().get(REQUESTED_AT).cloned(),
         deleting: organization.metadata.deletion_timestamp.is_some(),
-        name: organization.spec.name.clone().unwrap_or_else(|| organization.name_any()),
+        name: organization.remote_name(),
         backend_allowed: context.allowed_backends.iter().any(|allowed| allowed.trim_end_matches('/') == backend),
         backend,
         suspended: organization.spec.suspend || context.suspend_all,

@@ -151,7 +151,7 @@ pub fn plan(inputs: &Inputs) -> Plan {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         controllers::{
@@ -170,7 +170,8 @@ mod tests {
         }
     }
 
-    fn inputs() -> Inputs {
+    /// Everything as it should be.
+    pub(in crate::controllers::organization) fn inputs() -> Inputs {
         Inputs {
             generation: 1,
             requested_at: None,

@@ -197,7 +197,7 @@ fn stack_name(organization: &Organization, settings: &StackDeploymentSettings) -
 
 fn stack_id(organization: &Organization, settings: &StackDeploymentSettings) -> StackId {
     StackId {
-        organization: organization.spec.name.clone().unwrap_or_else(|| organization.name_any()),
+        organization: organization.remote_name(),
         project: settings.spec.stack.project.clone(),
         stack: settings.spec.stack.name.clone(),
     }

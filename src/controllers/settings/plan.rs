@@ -415,4 +415,4 @@ fn suspended(what: &str) -> Words {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

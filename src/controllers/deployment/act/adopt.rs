@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tracing::info;
 
-use super::{Outcome, console_url, journal, permit};
+use super::{Outcome, journal, permit};
 use crate::{
     api::{
         Deployment, Time,
@@ -25,7 +25,7 @@ use crate::{
         requeue::consequence,
         write,
     },
-    pulumi::{self, CallClass, Class, ListQuery, wire},
+    pulumi::{self, CallClass, Class, ListQuery, console::deployment_url, wire},
 };
 
 /// Looks for the run, writes that the request is handled, and only then takes the word away: after a crash in between
@@ -102,7 +102,8 @@ fn run_of(
     connection: &Connection,
 ) -> Run {
     let operation = found.operation.as_deref().and_then(|word| serde_json::from_value(Value::from(word)).ok());
-    let url = console_url(&connection.backend, &target.to_string(), found.version);
+    let stack = connection.stack(&target.project, &target.stack);
+    let url = deployment_url(connection.client.backend(), &stack, found.version);
     Run {
         request,
         purpose: Purpose::Main,

@@ -56,7 +56,7 @@ pub async fn create(
     let stack = connection.stack(&target.project, &target.stack);
     let link = console::deployments_url(&target.backend_url, &stack);
     let deployment = write::ensure_metadata(&context.kube, deployment, link.as_deref()).await?;
-    let stack_key = format!("{} {target}", target.backend_url);
+    let stack_key = target.key();
     let secrets = secrets::fingerprint(&deployment, &target, context);
     let intent = Intent {
         nonce: hex(&rand::random::<[u8; 16]>()),

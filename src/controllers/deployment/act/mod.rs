@@ -42,7 +42,7 @@ use crate::{
         requeue::{Consequence, Retry, consequence},
         write,
     },
-    pulumi::{Admission, CallClass, Class, Permit, wire},
+    pulumi::{Admission, CallClass, Class, Permit, console::deployment_url, wire},
 };
 
 /// Carries a plan out. Returns the Deployment as it is in Kubernetes afterwards.
@@ -206,18 +206,14 @@ async fn adopt(
     connection: &Connection,
     context: &Context,
 ) -> Result<(Deployment, Outcome), Error> {
-    let url = console_url(&connection.backend, &intent.target.to_string(), found.version);
+    let stack = connection.stack(&intent.target.project, &intent.target.stack);
+    // The create answers with the console's page, reads do not.
+    let url = deployment_url(connection.client.backend(), &stack, found.version);
     let run = journal::run_of(intent, found.id.clone(), found.version, url, found.status.as_str());
     let recorded = journal::record(context, &deployment, &run).await?;
     context.memory.recovered(&intent.nonce);
-    context.memory.saw_version(&format!("{} {}", connection.backend, intent.target), run.version);
+    context.memory.saw_version(&intent.target.key(), run.version);
     Ok((recorded, Outcome::Created))
-}
-
-/// The create answers with the console's URL, reads do not. It is known for Pulumi Cloud itself only.
-fn console_url(backend: &str, stack: &str, version: u64) -> Option<String> {
-    let host = backend.strip_prefix("https://api.")?;
-    Some(format!("https://app.{host}/{stack}/deployments/{version}"))
 }
 
 async fn adopt_named(

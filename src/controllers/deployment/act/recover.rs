@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use super::permit;
+
 use crate::{
     api::deployment::Intent,
     controllers::{
@@ -17,7 +19,7 @@ use crate::{
         links::Resource,
         requeue::{Consequence, consequence},
     },
-    pulumi::{self, Admission, CallClass, Class, ListQuery, Permit, wire},
+    pulumi::{self, CallClass, Class, ListQuery, Permit, wire},
 };
 
 /// What the search found.
@@ -41,16 +43,9 @@ const SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// Looks for the run.
 pub async fn search(intent: &Intent, this: &Resource, connection: &Arc<Connection>, context: &Context) -> Search {
     let stack = connection.stack(&intent.target.project, &intent.target.stack);
-    let permit = || match connection.governor.try_acquire(
-        CallClass::Create,
-        &this.namespace,
-        &context.wakers.waiter(this),
-        // A look at one version, and a list when it is missing.
-        1 + connection.client.units_of_list(),
-    ) {
-        Admission::Granted(permit) => Some(permit),
-        Admission::Ticket => None,
-    };
+    // A look at one version, and a list when it is missing.
+    let units = 1 + connection.client.units_of_list();
+    let permit = || permit(CallClass::Create, units, this, connection, context);
     let top = if let Some(walked_to) = context.memory.recovery(&intent.nonce).walked_to {
         walked_to.saturating_sub(1)
     } else {

@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use serde_json::json;
 
-use super::{Means, leads_to, owner};
+use super::{Means, leads_to, live_settings, owner};
 use crate::{
     api::{
-        Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        Deployment, DeploymentStatus, Organization,
         approval::Basis,
         deployment::{Operation, Purpose, Target},
     },
@@ -106,12 +105,10 @@ async fn target(
     }
     let stack = match (&deployment.spec.stack, &deployment.spec.settings_ref) {
         (Some(stack), _) => stack.clone(),
-        (None, Some(reference)) => {
-            match live::<StackDeploymentSettings>(context, &this.namespace, &reference.name).await? {
-                Some(settings) => settings.spec.stack,
-                None => return Ok(Err(Road::Nowhere)),
-            }
-        }
+        (None, Some(reference)) => match live_settings(context, &this.namespace, &reference.name).await? {
+            Some(settings) => settings.spec.stack,
+            None => return Ok(Err(Road::Nowhere)),
+        },
         (None, None) => return Ok(Err(Road::Nowhere)),
     };
     let reference = &stack.organization_ref;
@@ -126,20 +123,10 @@ async fn target(
     };
     Ok(Ok(Target {
         backend_url: organization.spec.backend_url.trim_end_matches('/').to_owned(),
-        organization: organization.spec.name.clone().unwrap_or_else(|| organization.name_any()),
+        organization: organization.remote_name(),
         project: stack.project,
         stack: stack.name,
     }))
-}
-
-async fn live<K>(context: &Context, namespace: &str, name: &str) -> Result<Option<K>, Error>
-where
-    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
-    Ok(Api::<K>::namespaced(context.kube.clone(), namespace).get_opt(name).await?)
 }
 
 /// The way to the stack, through an Organization that lets this namespace destroy it; and the role that it forces.

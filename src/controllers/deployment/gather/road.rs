@@ -6,10 +6,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::{Means, cached_settings, dependencies};
+use super::{Means, cached_settings, dependencies, live_settings};
 use crate::{
     api::{
-        Deployment, DeploymentStatus, Organization, StackDeploymentSettings,
+        Deployment, DeploymentStatus, Organization,
         approval::Basis,
         condition::{find, is_ready, types},
         deployment::{Operation, Purpose, Target},
@@ -158,7 +158,7 @@ fn at_the_end(
     let operation = if purpose == Purpose::Preview { Operation::Preview } else { operation };
     let mut approved = None;
     if purpose == Purpose::Preview {
-        body = desired::body(&deployment.spec, operation, values, role.as_deref());
+        body.insert(&["operation"], operation.as_str());
     } else if let Step::Approved(pending, by) = &step {
         approved = Some(Approved::of(pending, by.clone()));
         desired::pin(&mut body, pending.commit.as_deref());
@@ -226,14 +226,13 @@ async fn gate(
     this: &Resource,
 ) -> Result<Result<Option<String>, Words>, Error> {
     let Some(reference) = &deployment.spec.settings_ref else { return Ok(Ok(None)) };
-    let api: Api<StackDeploymentSettings> = Api::namespaced(context.kube.clone(), &this.namespace);
     let not_ready = |why: String| {
         Ok(Err(Words::new(
             Reason::SettingsNotReady,
             format!("StackDeploymentSettings {}/{} {why}", this.namespace, reference.name),
         )))
     };
-    let Some(settings) = api.get_opt(&reference.name).await? else {
+    let Some(settings) = live_settings(context, &this.namespace, &reference.name).await? else {
         return not_ready("does not exist; create it, and this goes on by itself".to_owned());
     };
     if settings.metadata.deletion_timestamp.is_some() {

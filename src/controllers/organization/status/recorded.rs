@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    super::plan::{Look, Seen, Token},
+    super::plan::{Seen, tests::inputs},
     *,
 };
 use crate::{
@@ -17,23 +17,6 @@ const NOW: Time = Time::from_seconds(1_800_000_000);
 fn seen() -> Seen {
     let user = TokenUser { login: "deployer".into(), name: None };
     Seen { user, paused: Some(false), concurrency: Some(5), counts: None }
-}
-
-fn inputs() -> Inputs {
-    Inputs {
-        generation: 1,
-        requested_at: None,
-        deleting: false,
-        name: "acme".into(),
-        backend: "https://api.pulumi.com".into(),
-        backend_allowed: true,
-        suspended: false,
-        paused: None,
-        users: vec![],
-        token: Token::Found,
-        renewal: Renewal::NotNeeded,
-        look: Look::Seen(seen()),
-    }
 }
 
 fn accepted(pause: Option<Result<bool, Consequence>>) -> Outcome {

@@ -4,7 +4,7 @@ use proptest::{option, prelude::*, sample::select};
 use rstest::rstest;
 
 use super::{
-    super::plan::{Look, Plan, Renewal, Seen, Token, plan},
+    super::plan::{self, Look, Plan, Renewal, Seen, Token, plan},
     *,
 };
 use crate::{
@@ -28,20 +28,7 @@ fn seen() -> Seen {
 }
 
 fn inputs() -> Inputs {
-    Inputs {
-        generation: 1,
-        requested_at: None,
-        deleting: false,
-        name: "acme".into(),
-        backend: "https://api.pulumi.com".into(),
-        backend_allowed: true,
-        suspended: false,
-        paused: None,
-        users: vec![],
-        token: Token::Found,
-        renewal: Renewal::NotNeeded,
-        look: Look::Seen(seen()),
-    }
+    Inputs { look: Look::Seen(seen()), ..plan::tests::inputs() }
 }
 
 fn trouble() -> Consequence {

@@ -3,35 +3,16 @@
 use serde_json::json;
 
 use super::{
-    super::{
-        plan::{Deletion, View},
-        schedules::act::Done,
-    },
+    super::{plan::tests::inputs, schedules::act::Done},
     *,
 };
 use crate::{
-    api::settings::{RemoteVersion, SettingsDeletionPolicy, Unmanaged},
+    api::settings::RemoteVersion,
     controllers::recorded::{FAILURES, Health, State, assert_recorded, failed},
     pulumi::Class,
 };
 
 const NOW: Time = Time::from_seconds(1_800_000_000);
-
-fn inputs() -> Inputs {
-    Inputs {
-        generation: 1,
-        requested_at: None,
-        stack: Some("acme/web/prod".into()),
-        create_stack: false,
-        paused: None,
-        schedules: vec![],
-        unmanaged: Unmanaged::Keep,
-        deletion_policy: SettingsDeletionPolicy::Clear,
-        suspended: false,
-        view: View::Quiet,
-        deletion: Deletion::No,
-    }
-}
 
 fn converged(pause: Option<Consequence>, schedules: Vec<ScheduleStatus>, drift: Option<DriftStatus>) -> Outcome {
     let remote = RemoteVersion { digest: "v1:remote".into(), version: Some(2) };

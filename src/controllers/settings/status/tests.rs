@@ -5,10 +5,10 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    api::settings::{AppliedField, Correction, RemoteVersion, SettingsDeletionPolicy, Unmanaged},
+    api::settings::{AppliedField, Correction, RemoteVersion},
     controllers::{
         kstatus::{Reading, any_consequence, any_words, assert_transitions, read},
-        settings::plan::{Deletion, View},
+        settings::plan,
     },
     pulumi::Node,
 };
@@ -18,19 +18,7 @@ fn at(seconds: i64) -> Time {
 }
 
 fn inputs(generation: i64) -> Inputs {
-    Inputs {
-        generation,
-        requested_at: Some(format!("asked {generation}")),
-        stack: Some("acme/web/prod".into()),
-        create_stack: false,
-        paused: None,
-        schedules: vec![],
-        unmanaged: Unmanaged::Keep,
-        deletion_policy: SettingsDeletionPolicy::Clear,
-        suspended: false,
-        view: View::Quiet,
-        deletion: Deletion::No,
-    }
+    Inputs { generation, requested_at: Some(format!("asked {generation}")), ..plan::tests::inputs() }
 }
 
 fn convergence(patch: bool, corrects: bool) -> Convergence {
