@@ -1,16 +1,13 @@
-//! What a release is made of: what is depended on, the image, and the workflow. The last two need Docker and a runner, so
-//! that they fit together is all that can be held here.
+//! What a release is made of: the image and the workflow. They need Docker and a runner, so that they fit together is all
+//! that can be held here.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail in any line")]
 
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use serde_json::Value;
-use spdx::{Expression, Licensee, ParseMode};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -18,55 +15,6 @@ fn root() -> PathBuf {
 
 fn text(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap()
-}
-
-fn deny() -> toml::Table {
-    text("deny.toml").parse().unwrap()
-}
-
-/// The strings of a list, or one field of its tables.
-fn list(table: &toml::Value, field: &str) -> BTreeSet<String> {
-    let word = |item: &toml::Value| item.get(field).unwrap_or(item).as_str().unwrap().to_owned();
-    table.as_array().unwrap().iter().map(word).collect()
-}
-
-/// All packages that are compiled for anything in the workspace.
-fn packages() -> Vec<Value> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--format-version=1", "--locked", "--offline"]).current_dir(root());
-    let output = cargo.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
-}
-
-#[test]
-fn every_dependency_is_allowed() {
-    let deny = deny();
-    let allowed = list(&deny["licenses"]["allow"], "");
-    let allowed: Vec<_> = allowed.iter().map(|license| Licensee::parse(license).unwrap()).collect();
-    let banned = list(&deny["bans"]["deny"], "crate");
-    let sources = list(&deny["sources"]["allow-registry"], "");
-    let mut complaints = vec![];
-    let packages = packages();
-    for package in &packages {
-        let name = package["name"].as_str().unwrap();
-        let license = package["license"].as_str().unwrap_or_default();
-        let is_allowed = Expression::parse_mode(license, ParseMode::LAX)
-            .is_ok_and(|license| license.evaluate(|wanted| allowed.iter().any(|allowed| allowed.satisfies(wanted))));
-        if !is_allowed {
-            complaints.push(format!("{name}: deny.toml does not allow its licence {license:?}"));
-        }
-        if banned.contains(name) {
-            complaints.push(format!("{name}: deny.toml bans it"));
-        }
-        let source = package["source"].as_str().map(|source| source.trim_start_matches("registry+"));
-        if source.is_some_and(|source| !sources.contains(source)) {
-            complaints.push(format!("{name}: deny.toml does not allow its source {source:?}"));
-        }
-    }
-    assert!(packages.len() > 200, "where are the dependencies?");
-    assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 /// Arguments of an instruction of the Dockerfile, with continued lines put together.
@@ -109,10 +57,11 @@ fn the_image_gets_what_it_is_compiled_from() {
         assert!(root().join(path).exists(), "there is no {path}");
     }
     let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
-    let members = list(&manifest["workspace"]["members"], "");
-    let tests = manifest["test"].as_array().unwrap().iter().map(|test| test["path"].as_str().unwrap().to_owned());
-    for needed in members.into_iter().chain(tests).chain(["Cargo.lock".to_owned(), "src/main.rs".to_owned()]) {
-        let is_kept = kept.iter().any(|kept| Path::new(&needed).starts_with(kept));
+    let members = manifest["workspace"]["members"].as_array().unwrap().iter();
+    let tests = manifest["test"].as_array().unwrap().iter().map(|test| &test["path"]);
+    let named = members.chain(tests).map(|path| path.as_str().unwrap());
+    for needed in named.chain(["Cargo.lock", "src/main.rs"]) {
+        let is_kept = kept.iter().any(|kept| Path::new(needed).starts_with(kept));
         assert!(is_kept, ".dockerignore leaves out {needed}");
     }
 }
