@@ -171,10 +171,15 @@ impl ControlPlane {
         name
     }
 
+    /// The real `kubectl`.
+    pub fn kubectl_path(&self) -> &Path {
+        self.cluster.kubectl()
+    }
+
     /// Runs the real `kubectl` as the administrator, with `stdin` as its standard input (`--filename=-` reads it).
     pub async fn kubectl(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>, stdin: Option<&str>) -> Output {
         let home = &self.dir.path;
-        let mut command = Command::new(self.cluster.kubectl());
+        let mut command = Command::new(self.kubectl_path());
         command.args(args).env("KUBECONFIG", self.kubeconfig()).env("HOME", home);
         // A cache of another control plane that had the same port would be taken for ours.
         command.env("KUBECACHEDIR", home.join("kubectl-cache"));

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{cluster::Target, output::Format};
+use crate::{
+    cluster::{Kind, Target},
+    complete,
+    output::Format,
+};
 
 /// Look at and steer Pulumi deployments in this cluster.
 #[derive(Debug, Parser)]
@@ -23,7 +27,7 @@ pub struct Cli {
 }
 
 /// Which cluster, and where in it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct Place {
     /// The namespace; default: that of the context
@@ -92,7 +96,7 @@ pub enum Command {
     Reject(Decide),
     /// List the runs of a Deployment, the newest first
     #[command(after_help = "Examples:\n  kubectl pdep history web-prod\n  kubectl pdep history web-prod -o yaml")]
-    History(Shown),
+    History(History),
     /// Mark the request of a Deployment as handled by a run that there is already
     #[command(
         after_help = "For a Deployment that was restored from a backup without its status, under `suspend`: it would run again.\n\nExamples:\n  kubectl pdep adopt web-prod latest         the newest run of the stack\n  kubectl pdep adopt web-prod 0b1f2c3d-…     the run with this id"
@@ -102,7 +106,7 @@ pub enum Command {
     #[command(
         after_help = "Compares what a StackDeploymentSettings declares with what is there, by the operator's own rules, and changes nothing.\nSecrets are neither read nor shown; whether one differs can't be seen.\n\nExamples:\n  kubectl pdep diff web-prod\n  kubectl pdep diff web-prod -o json"
     )]
-    Diff(Shown),
+    Diff(Diff),
     /// Print a StackDeploymentSettings for what is configured in Pulumi Cloud today
     #[command(
         after_help = "Applying it changes nothing remotely, apart from sending the secrets once: those can't be read, so the YAML refers to a\nSecret and says which keys must be in it.\n\nExamples:\n  kubectl pdep import acme/web/prod > web-prod.yaml\n  kubectl pdep import acme/web/prod --name web --secret web-credentials | kubectl apply -f -"
@@ -110,7 +114,7 @@ pub enum Command {
     Import(Import),
     /// Print the completion script for a shell
     #[command(
-        after_help = "Examples:\n  source <(kubectl-pdep completion bash)\n  kubectl-pdep completion fish > ~/.config/fish/completions/kubectl-pdep.fish\n\nThe script completes `kubectl-pdep`, the program behind `kubectl pdep`."
+        after_help = "Examples:\n  source <(kubectl-pdep completion bash)\n  kubectl-pdep completion fish > ~/.config/fish/completions/kubectl-pdep.fish\n\nThe script completes `kubectl-pdep`, the program behind `kubectl pdep`. For `kubectl pdep` itself, kubectl's own completion\nasks a program `kubectl_complete-pdep` on the PATH: a link of that name to kubectl-pdep is enough."
     )]
     Completion {
         /// The shell
@@ -122,6 +126,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Status {
     /// NAME or deployment/NAME, settings/NAME, organization/NAME; default: all
+    #[arg(add = complete::targets())]
     pub name: Option<Target>,
     /// All namespaces
     #[arg(short = 'A', long, conflicts_with = "name")]
@@ -138,6 +143,7 @@ pub struct Status {
 #[derive(Debug, Args)]
 pub struct Logs {
     /// The Deployment
+    #[arg(add = complete::names(Kind::Deployment))]
     pub name: String,
     /// Go on while the log is written, to its end
     #[arg(short, long)]
@@ -154,6 +160,7 @@ pub struct Logs {
 #[derive(Debug, Args)]
 pub struct Run {
     /// The Deployment
+    #[arg(add = complete::names(Kind::Deployment))]
     pub name: String,
     /// Watch it until nothing more happens by itself
     #[arg(short, long)]
@@ -164,6 +171,7 @@ pub struct Run {
 #[derive(Debug, Args)]
 pub struct Cancel {
     /// The Deployment
+    #[arg(add = complete::names(Kind::Deployment))]
     pub name: String,
     /// Do not ask
     #[arg(short, long)]
@@ -177,6 +185,7 @@ pub struct Cancel {
 #[derive(Debug, Args)]
 pub struct Named {
     /// NAME, or KIND/NAME where several kinds have it
+    #[arg(add = complete::targets())]
     pub name: Target,
 }
 
@@ -184,6 +193,7 @@ pub struct Named {
 #[derive(Debug, Args)]
 pub struct Decide {
     /// The Deployment
+    #[arg(add = complete::names(Kind::Deployment))]
     pub name: String,
     /// What is decided on, from status.approval.token; default: what waits now
     #[arg(long)]
@@ -193,10 +203,22 @@ pub struct Decide {
     pub yes: bool,
 }
 
-/// `history` and `diff`.
+/// `history`.
 #[derive(Debug, Args)]
-pub struct Shown {
-    /// The resource
+pub struct History {
+    /// The Deployment
+    #[arg(add = complete::names(Kind::Deployment))]
+    pub name: String,
+    /// A form for programs
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The settings
+    #[arg(add = complete::names(Kind::Settings))]
     pub name: String,
     /// A form for programs
     #[arg(short, long, value_enum, value_name = "FORMAT")]
@@ -207,6 +229,7 @@ pub struct Shown {
 #[derive(Debug, Args)]
 pub struct Adopt {
     /// The Deployment
+    #[arg(add = complete::names(Kind::Deployment))]
     pub name: String,
     /// `latest`, or the id of the run
     #[arg(value_name = "latest|ID")]
@@ -223,7 +246,7 @@ pub struct Import {
     #[arg(long)]
     pub name: Option<String>,
     /// The Organization resource, where several lead to the organization
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::names(Kind::Organization))]
     pub organization: Option<String>,
     /// Name of the Secret that the secrets are to be put into; default: the resource's name with -secrets behind it
     #[arg(long, value_name = "NAME")]

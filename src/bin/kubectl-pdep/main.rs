@@ -10,11 +10,13 @@
 //!   shown all the same; [`later`]: fields that are read without a type.
 //! * [`service`]: Pulumi Cloud, with whose token, and which backends a token is sent to.
 //! * [`render`]: objects → text. Pure.
+//! * [`complete`]: what kubectl offers when somebody presses Tab.
 //! * [`failure`]: what can go wrong, as one sentence that says what to do.
 
 mod cli;
 mod cluster;
 mod commands;
+mod complete;
 mod failure;
 mod later;
 mod output;
@@ -22,7 +24,10 @@ mod render;
 mod screen;
 mod service;
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
@@ -33,6 +38,12 @@ async fn main() -> ExitCode {
     // kube and reqwest would each choose a provider of their own, and then neither can build a client. There is none
     // yet, so it can't fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut words = std::env::args_os();
+    let program = words.next().map(PathBuf::from);
+    if program.as_deref().and_then(Path::file_stem).is_some_and(|name| name == complete::PROGRAM) {
+        print!("{}", complete::answer(words.collect()).await);
+        return ExitCode::SUCCESS;
+    }
     match commands::run(Cli::parse()).await {
         Ok(code) => code,
         Err(failure) => {

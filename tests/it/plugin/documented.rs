@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use tokio::process::Command;
+
 use super::{Plugin, world};
 use crate::world::World;
 
@@ -73,6 +75,38 @@ async fn completions_know_every_command() {
             assert!(script.contains(&command), "{shell}: {command}");
         }
     }
+}
+
+#[tokio::test]
+async fn kubectl_completes_it_as_the_page_says() {
+    let (world, _) = world("pdep-tab").await;
+    let page = read("docs/plugin.md");
+    let link = page.lines().find_map(|line| line.strip_prefix("ln -s ")).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let bin = home.path().join(".cargo/bin");
+    fs::create_dir_all(&bin).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_kubectl-pdep"), bin.join("kubectl-pdep")).unwrap();
+    let linked = Command::new("sh").args(["-c", &format!("ln -s {link}")]).env("HOME", home.path()).status();
+    assert!(linked.await.unwrap().success());
+
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let offered = async |words: &[&str]| {
+        let mut kubectl = Command::new(world.plane.kubectl_path());
+        kubectl.arg("__complete").args(words).env("KUBECONFIG", world.plane.kubeconfig()).env("PATH", &path);
+        let output = kubectl.output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines: BTreeSet<_> = text.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect();
+        assert!(lines.contains(":4"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        lines.into_iter().filter(|line| !line.starts_with(':')).collect::<Vec<_>>()
+    };
+    assert_eq!(offered(&["pdep", "sta"]).await, ["status"]);
+    assert_eq!(offered(&["pdep", "status", "--all"]).await, ["--all-namespaces"]);
+    let here = ["--namespace", &world.namespace];
+    assert_eq!(offered(&["pdep", "diff", here[0], here[1], "web"]).await, ["web-prod"]);
+    let named = ["deployment/web-prod", "settings/web-prod"];
+    assert_eq!(offered(&["pdep", here[0], here[1], "suspend", "deployment/w"]).await, named[..1]);
+    let all = offered(&["pdep", here[0], here[1], "status", ""]).await;
+    assert!(named.iter().all(|name| all.iter().any(|it| it == name)) && all.contains(&"acme".to_owned()), "{all:?}");
 }
 
 /// Times, and what a test's piece of the world is called.

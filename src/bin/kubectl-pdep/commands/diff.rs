@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use super::lookup::organization;
 use crate::{
-    cli::Shown,
+    cli::Diff,
     cluster::{Cluster, Seen},
     failure::Failure,
     output::{Paint, print},
@@ -31,7 +31,7 @@ use crate::{
     service::Service,
 };
 
-pub async fn run(args: &Shown, cluster: &Cluster) -> Result<(), Failure> {
+pub async fn run(args: &Diff, cluster: &Cluster) -> Result<(), Failure> {
     let settings = cluster.get::<StackDeploymentSettings>(&args.name).await?;
     let organization = organization(cluster, &settings.typed.spec.stack.organization_ref).await?;
     let service = Service::of(cluster, &organization).await?;

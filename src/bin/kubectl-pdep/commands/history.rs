@@ -4,7 +4,7 @@ use pulumi_deployments_operator::api::{Deployment, Time};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::Shown,
+    cli::History,
     cluster::Cluster,
     failure::Failure,
     later,
@@ -12,7 +12,7 @@ use crate::{
     render,
 };
 
-pub async fn run(args: &Shown, cluster: &Cluster) -> Result<(), Failure> {
+pub async fn run(args: &History, cluster: &Cluster) -> Result<(), Failure> {
     let deployment = cluster.get::<Deployment>(&args.name).await?;
     match args.output {
         None => {
