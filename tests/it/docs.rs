@@ -18,23 +18,23 @@ fn root() -> PathBuf {
 }
 
 /// A page for people.
-struct Page {
+pub struct Page {
     /// Its path in the repository.
-    name: String,
+    pub name: String,
     text: String,
 }
 
 /// A fenced block of a page.
-struct Block<'a> {
+pub struct Block<'a> {
     /// What stands behind the fence: `yaml`, `sh`.
-    language: &'a str,
-    text: String,
+    pub language: &'a str,
+    pub text: String,
     /// Where it begins, for messages.
     at: String,
 }
 
 impl Page {
-    fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         let mut names = vec!["README.md".to_owned()];
         for directory in ["docs", "docs/reference", "charts/pulumi-deployments-operator", "gitops"] {
             let Ok(entries) = fs::read_dir(root().join(directory)) else { continue };
@@ -50,11 +50,11 @@ impl Page {
         names.into_iter().map(|name| Self { text: fs::read_to_string(root().join(&name)).unwrap(), name }).collect()
     }
 
-    fn of(name: &str) -> Self {
+    pub fn of(name: &str) -> Self {
         Self::all().into_iter().find(|page| page.name == name).unwrap()
     }
 
-    fn blocks(&self) -> Vec<Block<'_>> {
+    pub fn blocks(&self) -> Vec<Block<'_>> {
         let (mut blocks, mut open) = (vec![], None::<Block<'_>>);
         for (line, number) in self.text.lines().zip(1..) {
             match (line.trim_start().strip_prefix("```"), &mut open) {

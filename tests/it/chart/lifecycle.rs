@@ -50,7 +50,7 @@ async fn crds_are_there(plane: &ControlPlane) {
     plane.wait_for_discovery().await;
 }
 
-async fn arguments(plane: &ControlPlane) -> String {
+pub async fn arguments(plane: &ControlPlane) -> String {
     let name = format!("deployment.apps/{RELEASE}");
     let path = "--output=jsonpath={.spec.template.spec.containers[0].args}";
     plane.kubectl(["get", &name, "--namespace", NAMESPACE, path], None).await.success()
