@@ -11,6 +11,7 @@ mod guides;
 mod helm;
 mod lifecycle;
 mod operator;
+mod readme;
 mod rendering;
 mod rights;
 mod story;

@@ -4,7 +4,11 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::{CHART, IMAGE, NAMESPACE, RELEASE, helm::Helm, lifecycle::arguments};
+use super::{
+    CHART, IMAGE, NAMESPACE, RELEASE,
+    helm::Helm,
+    lifecycle::{arguments, crds_are_there},
+};
 use crate::{
     control_plane::ControlPlane,
     docs::Page,
@@ -25,9 +29,11 @@ async fn the_commands_of_the_guides_work() {
     let [install] = commands("README.md").try_into().unwrap();
     assert_eq!(commands("docs/getting-started.md"), std::slice::from_ref(&install));
     let [upgrade, brake, go_on, uninstall] = commands("docs/operations.md").try_into().unwrap();
+    let [keyless] = commands("docs/keyless.md").try_into().unwrap();
     let elsewhere = Page::all().into_iter().map(|page| page.name).filter(|name| !name.contains("charts/"));
-    let others =
-        elsewhere.filter(|name| !["README.md", "docs/getting-started.md", "docs/operations.md"].contains(&&**name));
+    let others = elsewhere.filter(|name| {
+        !["README.md", "docs/getting-started.md", "docs/keyless.md", "docs/operations.md"].contains(&&**name)
+    });
     for page in others {
         assert_eq!(commands(&page), [""; 0], "{page}: no test runs these");
     }
@@ -40,9 +46,26 @@ async fn the_commands_of_the_guides_work() {
     assert!(arguments(&plane).await.contains("--suspend-all"));
     helm.shell(&go_on).await.success();
     assert_eq!(arguments(&plane).await, usual);
+    let notes = helm.shell(&keyless).await.success();
+    assert!(notes.contains("serviceAccount: {name: pulumi}"), "{notes}");
     helm.shell(&uninstall).await.success();
     let list = helm.shell("helm list --all-namespaces --short").await.success();
     assert_eq!(list.trim(), "");
+}
+
+#[tokio::test]
+async fn definitions_that_were_applied_by_hand_are_taken_over() {
+    let mut plane = ControlPlane::start(|options| options).await;
+    let helm = Helm::of(&mut plane).await;
+    let page = Page::of("README.md");
+    let by_hand = page.text.lines().find(|line| line.starts_with("kubectl apply --filename=crds")).unwrap();
+    helm.shell(by_hand).await.success();
+    let [install] = commands("README.md").try_into().unwrap();
+    let refusal = helm.shell(&install).await.failure();
+    assert!(refusal.contains("invalid ownership metadata"), "{refusal}");
+    assert!(page.text.contains("add `--take-ownership`"));
+    helm.shell(&format!("{} --take-ownership", install.trim_end())).await.success();
+    crds_are_there(&plane).await;
 }
 
 /// The chart as it was before Deployments had `retry`.

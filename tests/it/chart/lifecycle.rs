@@ -36,7 +36,7 @@ async fn of_the_operator(plane: &ControlPlane) -> Vec<String> {
     found
 }
 
-async fn crds_are_there(plane: &ControlPlane) {
+pub async fn crds_are_there(plane: &ControlPlane) {
     for crd in crd::all().unwrap() {
         let name = format!("crd/{}", crd.name_any());
         plane.kubectl(["wait", &name, "--for=condition=Established", "--timeout=30s"], None).await.success();
@@ -56,11 +56,24 @@ pub async fn arguments(plane: &ControlPlane) -> String {
     plane.kubectl(["get", &name, "--namespace", NAMESPACE, path], None).await.success()
 }
 
+/// What a team has.
+const TEAM: &str = "
+apiVersion: deployments.pulumi.com/v1alpha1
+kind: StackDeploymentSettings
+metadata: {name: web, namespace: team}
+spec: {stack: {organizationRef: {name: acme}, project: web, name: prod}}
+---
+apiVersion: deployments.pulumi.com/v1alpha1
+kind: Deployment
+metadata: {name: web, namespace: team}
+spec: {settingsRef: {name: web}, operation: update}
+";
+
 #[tokio::test]
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, keyless, policy, uninstall, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, keyless, policy, uninstall, keep, remove] = blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
@@ -98,8 +111,9 @@ async fn the_commands_of_the_readme_work() {
 
     // The next step that the notes tell, with a name in place of NAME-IN-PULUMI-CLOUD.
     let next = notes.split("to work with:\n").nth(1).unwrap().split("It is ready when").next().unwrap();
-    let next: Vec<&str> = next.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
-    let next = next.join("\n");
+    let (next, trust) = next.split_once("\nEND\n").unwrap();
+    assert!(trust.contains("subject system:serviceaccount:platform:pulumi"), "{trust}");
+    let next = format!("{next}\nEND\n");
     helm.shell(&next.replace("$PULUMI_ACCESS_TOKEN", "pul-0").replace("NAME-IN-PULUMI-CLOUD", "acme")).await.success();
     let organization = ["organization.deployments.pulumi.com/acme".to_owned()];
     assert_eq!(names(&plane, "pulumi").await, organization);
@@ -114,6 +128,10 @@ async fn the_commands_of_the_readme_work() {
     crds_are_there(&plane).await;
     assert_eq!(names(&plane, "pulumi").await, organization);
 
+    plane.kubectl(["apply", "--filename=-"], Some(TEAM)).await.success();
+    helm.shell(keep).await.success();
+    let policies = ["get", "sds,pdep", "--namespace=team", "--output=jsonpath={.items[*].spec.deletionPolicy}"];
+    assert_eq!(plane.kubectl(policies, None).await.success(), "Retain Orphan");
     helm.shell(remove).await.success();
     eventually(SOON, "nothing is left", async || {
         let left = names(&plane, "customresourcedefinitions,namespaces").await;
