@@ -127,6 +127,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         observer: Observer::new(ObserverConfig {
             fast: timings.observe_fast,
             slow: timings.observe_slow,
+            list_retry: timings.list_retry,
             ..ObserverConfig::default()
         }),
         memory: Memory::default(),
