@@ -36,7 +36,9 @@ fn the_image_is_what_the_chart_runs() {
     assert!(from[0].contains("bookworm") && from[1].contains("debian12"), "{from:?}");
     assert_eq!(instructions("ENTRYPOINT"), [format!("[\"/usr/local/bin/{package}\"]")]);
     let build = instructions("RUN").pop().unwrap();
-    assert!(build.contains(&format!("--locked --bin {package} ")), "{build}");
+    // What a scan of the image is to find is in the binary, or nowhere.
+    assert!(build.contains(&format!("cargo auditable build --release --locked --bin {package} ")), "{build}");
+    assert!(instructions("RUN").iter().any(|run| run.starts_with("cargo install cargo-auditable --version ")));
 
     let values: Value = serde_saphyr::from_str(&text("charts/pulumi-deployments-operator/values.yaml")).unwrap();
     let context = &values["podSecurityContext"];
