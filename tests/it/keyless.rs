@@ -5,7 +5,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use pulumi_cloud_simulator::{Allowance, Fault, FaultAnswer, OidcIssuer, Recorded, Simulator};
+use pulumi_cloud_simulator::{Allowance, Fault, FaultAnswer, FaultHandle, OidcIssuer, Recorded, Simulator};
 use pulumi_deployments_operator::{
     api::{
         Condition, ConditionStatus, Deployment, Organization, StackDeploymentSettings,
@@ -181,6 +181,63 @@ async fn a_token_that_is_not_accepted_any_more_is_renewed_at_once() {
     world.organization_is("Connected").await;
 }
 
+/// A test's own Pulumi Cloud, in which exchanges fail for a while.
+async fn without_exchanges(prefix: &str) -> (World, FaultHandle) {
+    let simulator = Simulator::builder().speed(100.0).start().await.unwrap();
+    let world = World::in_cloud(prefix, simulator).await;
+    world.simulator.add_stack(&world.stack("web/prod")).unwrap();
+    world.start_operator(|_| ());
+    put_account(&world).await;
+    trust(&world, |issuer| issuer).await;
+    put_organization(&world, json!({"name": "pulumi"})).await;
+    world.put_settings(json!({"settings": {"operationContext": {"preRunCommands": ["x"]}}})).await;
+    world.settings("web", "Synced").await;
+    let fault = world.simulator.inject(Fault::on("ExchangeToken").always().answer(503));
+    (world, fault)
+}
+
+async fn change_settings(world: &World) {
+    let changed = json!({"spec": {"settings": {"operationContext": {"preRunCommands": ["y"]}}}});
+    world.merge::<StackDeploymentSettings>("web", changed).await;
+}
+
+/// A proxy may answer 401 as well.
+#[tokio::test]
+async fn a_token_that_was_rejected_by_mistake_is_still_there_when_none_can_be_had() {
+    let (world, _fault) = without_exchanges("mistaken").await;
+    let before = ready(&world.organization_is("Connected").await).last_transition_time;
+    world.simulator.inject(Fault::on("PatchSettings").answer(401));
+    change_settings(&world).await;
+    eventually(SOON, "the change is pushed", async || {
+        let stored = world.stored();
+        let commands = stored.as_ref().map(|stored| &stored["operationContext"]["preRunCommands"]);
+        if commands == Some(&json!(["y"])) { Ok(()) } else { Err(stored) }
+    })
+    .await;
+    let tried: Vec<_> = exchanges(&world).iter().map(|request| request.status).collect();
+    assert!(tried.len() > 1 && tried[1..].iter().all(|status| *status == Some(503)), "{tried:?}");
+    let conditions = world.organization_is("Connected").await;
+    assert_eq!(ready(&conditions).last_transition_time, before, "it never was without one");
+    condition(&world, "TokenRenewed", false).await;
+}
+
+#[tokio::test]
+async fn why_there_is_no_token_is_told_when_the_one_in_use_is_over() {
+    let (world, fault) = without_exchanges("over").await;
+    world.simulator.expire_tokens(&world.organization);
+    change_settings(&world).await;
+    eventually(SOON, "the failing exchange is told", async || {
+        let organization = world.api::<Organization>().get("acme").await.unwrap();
+        let conditions = organization.status.unwrap_or_default().conditions;
+        let told = find(&conditions, types::RECONCILING).filter(|told| told.message.contains("ExchangeToken: "));
+        if told.is_some() && find(&conditions, "TokenRenewed").is_none() { Ok(()) } else { Err(conditions) }
+    })
+    .await;
+    fault.remove();
+    world.organization_is("Connected").await;
+    world.settings("web", "Synced").await;
+}
+
 #[tokio::test]
 async fn a_restart_costs_one_exchange() {
     let world = World::without_operator("restarted").await;
@@ -283,6 +340,19 @@ async fn every_refusal_of_the_service_is_told(#[case] status: u16, #[case] reaso
     let message = &ready(&conditions).message;
     assert!(message.contains(&format!("{status}: access_denied: not today. In Pulumi Cloud, let")), "{message}");
     fault.remove();
+    world.organization_is("Connected").await;
+}
+
+#[tokio::test]
+async fn an_expiration_that_is_refused_is_what_has_to_be_corrected() {
+    let world = prepared("shorter").await;
+    trust(&world, |issuer| issuer.longest_life(3600)).await;
+    put_organization(&world, json!({"name": "pulumi", "expiration": "90m"})).await;
+    let conditions = world.organization_is("TokenExchangeRefused").await;
+    let message = &ready(&conditions).message;
+    let remedy = "Write a shorter spec.accessToken.serviceAccount.expiration, or take it out.";
+    assert!(message.contains("must not be greater than 3600 seconds") && message.ends_with(remedy), "{message}");
+    put_organization(&world, json!({"name": "pulumi", "expiration": "30m"})).await;
     world.organization_is("Connected").await;
 }
 

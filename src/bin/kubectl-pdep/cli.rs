@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::{
     cluster::{Kind, Target},
     complete,
-    output::Format,
+    output::{Answer, Format},
 };
 
 /// Look at and steer Pulumi deployments in this cluster.
@@ -76,7 +76,7 @@ pub enum Command {
     Suspend(Named),
     /// Take back what `suspend` or `pause` did
     #[command(
-        after_help = "Unsets spec.suspend of a Deployment or an Organization, and sets spec.paused of settings or an Organization to false\nwhere it is true.\n\nExamples:\n  kubectl pdep resume web-prod\n  kubectl pdep resume settings/web-prod\n  kubectl pdep resume organization/acme"
+        after_help = "Sets spec.suspend of a Deployment or an Organization, and spec.paused of settings or an Organization, to false where it\nis true.\n\nExamples:\n  kubectl pdep resume web-prod\n  kubectl pdep resume settings/web-prod\n  kubectl pdep resume organization/acme"
     )]
     Resume(Named),
     /// Pause deployments in Pulumi Cloud: of a stack, or of a whole organization
@@ -163,8 +163,11 @@ pub struct Run {
     #[arg(add = complete::names(Kind::Deployment))]
     pub name: String,
     /// Watch it until nothing more happens by itself
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "output")]
     pub watch: bool,
+    /// What it answers
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// `cancel`.
@@ -179,6 +182,9 @@ pub struct Cancel {
     /// Set spec.suspend first, so that nothing new is started
     #[arg(long)]
     pub suspend: bool,
+    /// What it answers
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// `suspend`, `resume` and `pause`.
@@ -187,6 +193,9 @@ pub struct Named {
     /// NAME, or KIND/NAME where several kinds have it
     #[arg(add = complete::targets())]
     pub name: Target,
+    /// What it answers
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// `approve` and `reject`.
@@ -201,6 +210,9 @@ pub struct Decide {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// What it answers
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// `history`.
@@ -234,6 +246,9 @@ pub struct Adopt {
     /// `latest`, or the id of the run
     #[arg(value_name = "latest|ID")]
     pub run: String,
+    /// What it answers
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// `import`.
@@ -251,6 +266,9 @@ pub struct Import {
     /// Name of the Secret that the secrets are to be put into; default: the resource's name with -secrets behind it
     #[arg(long, value_name = "NAME")]
     pub secret: Option<String>,
+    /// The resource alone; its hints go to standard error. Default: YAML with the hints as comments
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 fn stack(written: &str) -> Result<[String; 3], String> {

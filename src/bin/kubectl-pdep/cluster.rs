@@ -128,16 +128,9 @@ pub struct Seen<K> {
 
 impl<K: Known> Seen<K> {
     /// Reads a stored object.
-    pub fn of(mut object: DynamicObject) -> Result<Self, Failure> {
-        object.metadata.managed_fields = None;
-        let unreadable = |error: &dyn fmt::Display| {
-            Failure::new(format!(
-                "a {} can't be read: {error}; use the kubectl-pdep of the operator's version",
-                K::KIND.word()
-            ))
-        };
-        let raw = serde_json::to_value(&object).map_err(|error| unreadable(&error))?;
-        let typed = serde_json::from_value(raw.clone()).map_err(|error| unreadable(&error))?;
+    pub fn of(object: DynamicObject) -> Result<Self, Failure> {
+        let raw = stored(object, K::KIND)?;
+        let typed = serde_json::from_value(raw.clone()).map_err(|error| unreadable(&error, K::KIND))?;
         Ok(Self { typed, raw })
     }
 
@@ -150,6 +143,16 @@ impl<K: Known> Seen<K> {
     pub fn namespace(&self) -> &str {
         self.typed.meta().namespace.as_deref().unwrap_or_default()
     }
+}
+
+/// What is stored, without who manages which field.
+pub fn stored(mut object: DynamicObject, kind: Kind) -> Result<Value, Failure> {
+    object.metadata.managed_fields = None;
+    serde_json::to_value(&object).map_err(|error| unreadable(&error, kind))
+}
+
+fn unreadable(error: &serde_json::Error, kind: Kind) -> Failure {
+    Failure::new(format!("a {} can't be read: {error}; use the kubectl-pdep of the operator's version", kind.word()))
 }
 
 /// A cluster, and where in it.
@@ -253,17 +256,17 @@ impl Cluster {
         }
     }
 
-    /// Merges a patch into an object.
-    pub async fn merge(&self, kind: Kind, name: &str, patch: &Value) -> Result<(), Failure> {
+    /// Merges a patch into an object. What is stored then.
+    pub async fn merge(&self, kind: Kind, name: &str, patch: &Value) -> Result<Value, Failure> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         match self.api(kind, &self.namespace).patch(name, &params, &Patch::Merge(patch)).await {
-            Ok(_) => Ok(()),
+            Ok(object) => stored(object, kind),
             Err(error) => Err(Failure::of_cluster(&error, &attempt("patch", kind, Some(&self.namespace)))),
         }
     }
 
-    /// Sets annotations; a null takes one away.
-    pub async fn annotate(&self, kind: Kind, name: &str, annotations: Value) -> Result<(), Failure> {
+    /// Sets annotations; a null takes one away. What is stored then.
+    pub async fn annotate(&self, kind: Kind, name: &str, annotations: Value) -> Result<Value, Failure> {
         self.merge(kind, name, &json!({"metadata": {"annotations": annotations}})).await
     }
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use clap::ValueEnum;
-use serde_json::Value;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
@@ -31,6 +31,37 @@ impl Format {
         };
         print(&text.map_err(|error| Failure::new(format!("the output can't be written: {error}")))?)
     }
+}
+
+/// What a command answers that changes an object.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Answer {
+    /// The resource as it is afterwards, instead of a sentence
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+impl Answer {
+    /// Says what was done, or prints the object.
+    pub fn give(self, sentence: &str, object: &Value) -> Result<(), Failure> {
+        match self.output {
+            None => print(sentence),
+            Some(format) => format.print(object),
+        }
+    }
+
+    /// Says something on the way to the answer: where a program reads, to the person beside it.
+    pub fn say(self, text: &str) -> Result<(), Failure> {
+        match self.output {
+            None => print(text),
+            Some(_) => Ok(io::stderr().lock().write_all(text.as_bytes())?),
+        }
+    }
+}
+
+/// Several objects as one.
+pub fn list(items: impl IntoIterator<Item = Value>) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": items.into_iter().collect::<Vec<_>>()})
 }
 
 /// Prints a text. A reader that has gone away has read enough.

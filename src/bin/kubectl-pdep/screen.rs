@@ -2,7 +2,12 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use crate::failure::Failure;
+use terminal_size::{Height, terminal_size_of};
+
+use crate::{
+    failure::Failure,
+    render::tree::{FAILED, RUNNING},
+};
 
 /// Another screen, without a cursor and without wrapped lines.
 const OPEN: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
@@ -12,7 +17,7 @@ const CLOSE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// A screen that shows one picture at a time.
 pub struct Screen {
-    /// What it shows.
+    /// The frame that it shows.
     shown: String,
 }
 
@@ -26,13 +31,18 @@ impl Screen {
         Ok(Some(Self { shown: String::new() }))
     }
 
-    /// Shows a picture in the place of the one before.
+    /// Shows a picture in the place of the one before, as much of it as there is room for.
     pub fn show(&mut self, picture: &str) -> Result<(), Failure> {
-        if self.shown == picture {
+        // Some terminals have no size, or do not say it.
+        let rows = terminal_size_of(io::stdout()).map(|(_, Height(rows))| usize::from(rows)).filter(|rows| *rows > 0);
+        let lines: Vec<&str> = picture.lines().collect();
+        let frame = frame(&cut(&lines, rows));
+        if self.shown == frame {
             return Ok(());
         }
-        picture.clone_into(&mut self.shown);
-        crate::output::print(&frame(picture))
+        crate::output::print(&frame)?;
+        self.shown = frame;
+        Ok(())
     }
 }
 
@@ -44,10 +54,38 @@ impl Drop for Screen {
     }
 }
 
+/// The lines that a terminal of so many rows has room for: from the first one on, or so that the last one that is under way
+/// or has failed is among them. What is left out is counted.
+fn cut(lines: &[&str], rows: Option<usize>) -> Vec<String> {
+    let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    // The cursor stands on a row of its own behind the last line.
+    let room = rows.map_or(lines.len(), |rows| rows.saturating_sub(1));
+    if lines.len() <= room {
+        return owned(lines);
+    }
+    let matters = |line: &&str| line.contains(RUNNING) || line.contains(FAILED);
+    let needed = lines.iter().rposition(matters).map_or(0, |index| index + 1);
+    // One line says what is left out below, and another one what is above.
+    let (from, to) = match room.saturating_sub(1) {
+        whole if needed <= whole => (0, whole),
+        whole => (needed.saturating_sub(whole.saturating_sub(1)), needed),
+    };
+    let mut shown = vec![];
+    if from > 0 {
+        shown.push(format!("… {from} lines above"));
+    }
+    shown.extend(owned(&lines[from..to]));
+    if to < lines.len() {
+        shown.push(format!("… {} more lines", lines.len() - to));
+    }
+    shown.truncate(room);
+    shown
+}
+
 /// From the top; each line clears what stood behind it, and the last one what stood below.
-fn frame(picture: &str) -> String {
+fn frame(lines: &[String]) -> String {
     let mut frame = String::from("\x1b[H");
-    for line in picture.lines() {
+    for line in lines {
         frame.push_str(line);
         frame.push_str("\x1b[K\r\n");
     }
@@ -80,7 +118,34 @@ mod tests {
 
     #[test]
     fn a_picture_covers_the_one_before() {
-        assert_eq!(frame("one\ntwo\n"), "\x1b[Hone\x1b[K\r\ntwo\x1b[K\r\n\x1b[J");
+        let lines = ["one", "two"].map(str::to_owned);
+        assert_eq!(frame(&lines), "\x1b[Hone\x1b[K\r\ntwo\x1b[K\r\n\x1b[J");
+    }
+
+    #[test]
+    fn what_fits_is_shown_as_it_is() {
+        let lines = ["a", "b", "c"];
+        assert_eq!(cut(&lines, None), lines);
+        assert_eq!(cut(&lines, Some(4)), lines);
+        assert_eq!(cut(&lines, Some(3)), ["a", "… 2 more lines"]);
+    }
+
+    #[test]
+    fn what_is_under_way_or_has_failed_stays_in_sight() {
+        let lines = ["a", "b", "c", "▶ d", "e", "f"];
+        assert_eq!(cut(&lines, Some(6)), ["a", "b", "c", "▶ d", "… 2 more lines"]);
+        assert_eq!(cut(&lines, Some(5)), ["… 2 lines above", "c", "▶ d", "… 2 more lines"]);
+        let failed = ["a", "▶ b", "c", "d", "✗ e"];
+        assert_eq!(cut(&failed, Some(4)), ["… 4 lines above", "✗ e"]);
+    }
+
+    #[test]
+    fn no_terminal_is_too_small() {
+        let lines = ["a", "b", "c", "▶ d", "e", "f"];
+        for rows in 1..9 {
+            let shown = cut(&lines, Some(rows));
+            assert!(shown.len() < rows.max(1) || rows == 0, "{rows}: {shown:?}");
+        }
     }
 
     #[test]

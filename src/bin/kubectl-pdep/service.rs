@@ -140,6 +140,11 @@ async fn token_of(
 ) -> Result<(String, String), Failure> {
     let (namespace, name) = (organization.namespace(), organization.name());
     let instead = format!("set {TOKEN} to a token of your own (and {BACKEND}={backend} if it is not for Pulumi Cloud)");
+    if organization.raw.pointer("/spec/accessToken/serviceAccount").is_some() {
+        return Err(Failure::new(format!(
+            "organization {name} has no access token in the cluster, only the operator has one in its memory; {instead}"
+        )));
+    }
     if backend != DEFAULT_BACKEND && !is_accepted(&organization.typed) {
         return Err(Failure::new(format!(
             "organization {name} is not accepted by the operator (as it is now), so its token is not sent to {backend}; \

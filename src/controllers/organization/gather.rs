@@ -81,7 +81,8 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
         return Ok((inputs, None));
     }
     // A rejected token closes the budget's gate; only this can find out that it is accepted again.
-    let admission = if connection.governor.snapshot().gate == Gate::Rejected {
+    let was_rejected = connection.governor.snapshot().gate == Gate::Rejected;
+    let admission = if was_rejected {
         Admission::Granted(Permit::unlimited())
     } else {
         connection.governor.try_acquire(CallClass::Observe, &namespace, &context.wakers.waiter(&this), CALLS)
@@ -92,6 +93,17 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
     };
     let is_exchanged = organization.spec.access_token.service_account.is_some();
     inputs.look = look(&connection, &mut permit, is_exchanged).await;
+    if was_rejected && connection.is_accepted() && matches!(inputs.look, Look::Seen(_)) {
+        // It was a mistake, and who was refused for it waits for somebody to act.
+        context.wakers.wake_dependents(&Link::Resource(this.clone()));
+    }
+    if let (Look::Failed(failed), Renewal::Failed { consequence, .. }) = (&inputs.look, &inputs.renewal)
+        && failed.class == Class::Unauthorized
+    {
+        // There is no good token left, and why there is no other one is what somebody has to know.
+        inputs.token = Token::Refused(consequence.clone());
+        inputs.renewal = Renewal::NotNeeded;
+    }
     Ok((inputs, Some(permit)))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Kubernetes vouches for the ServiceAccount with a token for the organization (the TokenRequest API), and the service
 //! takes that in exchange for an access token. It is renewed when between 60 and 80 % of its life are over, so that
-//! many do not come at once and there is time to try again. Until its end it is used, whatever becomes of its renewal.
+//! many do not come at once and there is time to try again. Until its end it is used, whatever becomes of its renewal: even
+//! one that the service has rejected is kept until there is another, because the rejection may have been a mistake.
 
 use std::{
     collections::HashMap,
@@ -42,6 +43,8 @@ use crate::{
 const VOUCHED_FOR: i64 = 600;
 /// How long a token is taken to live when the service does not say.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
+/// The longest life that is believed: a time that is further off may not be a time at all.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The tokens in use, by `namespace/name` of their Organization resource.
 #[derive(Default)]
@@ -53,6 +56,8 @@ struct Held {
     /// Kept with its gate even while there is no token: what the service said of the rate holds for the next attempt.
     _governor: Arc<Governor>,
     token: Option<Issued>,
+    /// Whether the service had rejected the token when another one was last asked for.
+    is_doubted: bool,
 }
 
 /// A token that was given in exchange.
@@ -69,6 +74,7 @@ struct Issued {
 impl Issued {
     /// Plans the life of a token that was asked for then. `random` is uniform between 0 and 1.
     fn new(token: SecretValue, at: Instant, life: Duration, clock: Time, random: f64) -> Self {
+        let life = life.min(LONGEST_LIFE);
         let renewal = at + life.mul_f64(0.6 + 0.2 * random.clamp(0.0, 1.0));
         Self { token, at, renewal, end: at + life, until: clock.after(life) }
     }
@@ -84,13 +90,15 @@ impl Keyless {
         self.lock().remove(key);
     }
 
-    fn get(&self, key: &str, identity: &str) -> Option<Issued> {
+    /// The token, and whether it is doubted.
+    fn get(&self, key: &str, identity: &str) -> Option<(Issued, bool)> {
         let held = self.lock();
-        held.get(key).filter(|held| held.identity == identity)?.token.clone()
+        let held = held.get(key).filter(|held| held.identity == identity)?;
+        Some((held.token.clone()?, held.is_doubted))
     }
 
-    fn put(&self, key: &str, identity: &str, governor: &Arc<Governor>, token: Option<Issued>) {
-        let held = Held { identity: identity.to_owned(), _governor: Arc::clone(governor), token };
+    fn put(&self, key: &str, identity: &str, governor: &Arc<Governor>, token: Option<Issued>, is_doubted: bool) {
+        let held = Held { identity: identity.to_owned(), _governor: Arc::clone(governor), token, is_doubted };
         self.lock().insert(key.to_owned(), held);
     }
 }
@@ -157,18 +165,20 @@ pub async fn obtain(
 ) -> Result<Obtained, Error> {
     let (key, now) = (this.key(), Instant::now());
     let identity = wanted.identity(&key);
-    let held = context.keyless.get(&key, &identity);
+    let (held, is_doubted) = context.keyless.get(&key, &identity).unzip();
     let is_rejected = governor.snapshot().gate == Gate::Rejected;
     let is_due = held.as_ref().is_none_or(|held| {
         // One that was rejected from the beginning is not exchanged again and again.
-        let gives_up_on = is_rejected && (is_accepted || now - held.at >= context.timings.resync);
+        let is_old = is_accepted || is_doubted == Some(true) || now - held.at >= context.timings.resync;
+        let gives_up_on = is_rejected && is_old;
         now >= held.renewal || gives_up_on
     });
     if let Some(held) = held.as_ref().filter(|_| !is_due) {
         return Ok(Obtained::Token(held.token.clone(), Renewal::In(held.renewal - now)));
     }
-    let good = held.filter(|held| now < held.end && !is_rejected);
-    context.keyless.put(&key, &identity, governor, good.clone());
+    // What was accepted before may be accepted again: a proxy answers 401 as well. The next look tells, and once is enough.
+    let good = held.filter(|held| now < held.end && (!is_rejected || is_accepted));
+    context.keyless.put(&key, &identity, governor, good.clone(), is_rejected);
     // Before everything else, since all else needs it. A closed gate opens only with another token.
     let admission = if is_rejected {
         Admission::Granted(Permit::unlimited())
@@ -186,16 +196,22 @@ pub async fn obtain(
             governor.token_changed();
             info!(organization = %wanted.organization, account = %wanted.subject(), until = %issued.until, "exchanged a token");
             let renewal = Renewal::In(issued.renewal.saturating_duration_since(Instant::now()));
-            context.keyless.put(&key, &identity, governor, Some(issued.clone()));
+            context.keyless.put(&key, &identity, governor, Some(issued.clone()), false);
             Obtained::Token(issued.token, renewal)
         }
-        Err(consequence) => match good {
-            Some(held) => {
-                warn!(error = %consequence.detail, until = %held.until, "an access token could not be renewed");
-                Obtained::Token(held.token, Renewal::Failed { consequence, until: held.until })
+        // A rejected token and a refused exchange agree.
+        Err(consequence) => {
+            match good.filter(|_| !is_rejected || !matches!(consequence.standing, Standing::Stalled(_))) {
+                Some(held) => {
+                    warn!(error = %consequence.detail, until = %held.until, "an access token could not be renewed");
+                    Obtained::Token(held.token, Renewal::Failed { consequence, until: held.until })
+                }
+                None => {
+                    context.keyless.put(&key, &identity, governor, None, is_rejected);
+                    Obtained::Refused(consequence)
+                }
             }
-            None => Obtained::Refused(consequence),
-        },
+        }
     })
 }
 
@@ -235,7 +251,7 @@ async fn exchange(
             let life = given.expires_in.or(expiration).unwrap_or(ASSUMED_LIFE);
             Ok(Issued::new(token, at, life, clock, rand::random()))
         }
-        Err(error) => Err(refusal(consequence(&error, &remedy(wanted, issuer.as_deref())))),
+        Err(error) => Err(refusal(consequence(&error, &remedy(wanted, issuer.as_deref(), &error.summary())))),
     })
 }
 
@@ -249,7 +265,19 @@ fn refusal(consequence: Consequence) -> Consequence {
     Consequence { standing, retry: Retry::Backoff, ..consequence }
 }
 
-fn remedy(wanted: &Wanted, issuer: Option<&str>) -> String {
+/// What a person can do about a refusal, by what the service says of it.
+fn remedy(wanted: &Wanted, issuer: Option<&str>, said: &str) -> String {
+    let said = said.to_ascii_lowercase();
+    let account = "spec.accessToken.serviceAccount";
+    if wanted.account.expiration.is_some() && said.contains("expiration") {
+        return format!("Write a shorter {account}.expiration, or take it out.");
+    }
+    if said.contains("scope") {
+        let TokenType::Organization = wanted.account.token_type else {
+            return format!("Correct {account}.scope: it names a team or a member that the organization has.");
+        };
+        return format!("Correct {account}.scope, or take it out.");
+    }
     format!(
         "In Pulumi Cloud, let the organization {} trust the issuer {}, with a policy that allows audience {} and subject {} \
          to have a token of the type that spec.accessToken.serviceAccount asks for; then this goes on by itself.",
@@ -357,6 +385,38 @@ mod tests {
         let issued = Issued::new(token, at, Duration::from_secs(100), Time::from_seconds(1000), random);
         assert_eq!(issued.renewal.duration_since(at).as_millis().div_ceil(1000), expected);
         assert_eq!((issued.end - at, issued.until), (Duration::from_secs(100), Time::from_seconds(1100)));
+    }
+
+    #[test]
+    fn a_life_that_no_clock_can_count_is_cut() {
+        let token = SecretValue::new("t".into(), "f".into());
+        let at = Instant::now();
+        let issued = Issued::new(token, at, Duration::from_secs(u64::MAX), Time::from_seconds(0), 1.0);
+        assert_eq!((issued.end - at, issued.until), (LONGEST_LIFE, Time::from_seconds(30 * 24 * 3600)));
+    }
+
+    #[rstest]
+    #[case(
+        TokenType::Organization,
+        "400: invalid_scope: invalid scope",
+        "Correct spec.accessToken.serviceAccount.scope, or"
+    )]
+    #[case(TokenType::Team, "400: invalid_scope: no", "Correct spec.accessToken.serviceAccount.scope: it names a team")]
+    #[case(
+        TokenType::Organization,
+        "400: invalid_request: expiration must not be greater than 60 seconds",
+        "Write a shorter spec.accessToken.serviceAccount.expiration, or take it out"
+    )]
+    #[case(
+        TokenType::Organization,
+        "400: invalid_grant: the token has expired",
+        "In Pulumi Cloud, let the organization acme"
+    )]
+    fn what_to_do_about_a_refusal(#[case] token_type: TokenType, #[case] said: &str, #[case] expected: &str) {
+        let mut wanted = wanted(token_type, Some("team:web"));
+        wanted.account.expiration = Some(serde_json::from_value("90m".into()).unwrap());
+        let told = remedy(&wanted, None, said);
+        assert!(told.starts_with(expected), "{told}");
     }
 
     #[rstest]

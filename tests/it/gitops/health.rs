@@ -1,7 +1,9 @@
-//! The health checks for Argo CD, run by a real Lua; and what kstatus, which Flux goes by, says of the same resources.
+//! The health checks for Argo CD, run by a real Lua, and those for Flux, by a real CEL; and what kstatus, which Flux goes by
+//! without them, says of the same resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cel::{Context, Program};
 use mlua::{Lua, LuaOptions, LuaSerdeExt, StdLib};
 use serde_json::Value;
 
@@ -96,5 +98,62 @@ fn flux_waits_for_what_argo_cd_waits_for() {
             _ => "InProgress",
         };
         assert_eq!(kstatus(&recorded.resource), expected, "{}, {}", recorded.kind(), recorded.name);
+    }
+}
+
+/// The expressions for Flux, as docs/gitops.md has them.
+fn expressions() -> Value {
+    let page = std::fs::read_to_string(root().join("docs/gitops.md")).unwrap();
+    let block = page.split("```yaml fragment\n").find(|block| block.starts_with("healthCheckExprs:")).unwrap();
+    let block: Value = serde_saphyr::from_str(block.split_once("```").unwrap().0).unwrap();
+    assert_eq!(block["healthCheckExprs"].as_array().unwrap().len(), 1);
+    block["healthCheckExprs"][0].clone()
+}
+
+/// Evaluates the expressions as Flux's StatusEvaluator does: the generation first, then these three in this order, with the
+/// object's fields as variables. None is true: in progress.
+///
+/// # Errors
+/// An expression that can't be evaluated. Flux calls such a resource unknown, and looks again.
+fn flux(expressions: &Value, resource: &Value) -> Result<&'static str, String> {
+    let observed = resource["status"].get("observedGeneration");
+    if observed.is_some_and(|observed| *observed != resource["metadata"]["generation"]) {
+        return Ok("InProgress");
+    }
+    let mut context = Context::default();
+    for (field, value) in resource.as_object().unwrap() {
+        context.add_variable(field, value).unwrap();
+    }
+    for (name, verdict) in [("inProgress", "InProgress"), ("failed", "Failed"), ("current", "Current")] {
+        let program = Program::compile(expressions[name].as_str().unwrap()).unwrap();
+        match program.execute(&context) {
+            Ok(cel::Value::Bool(true)) => return Ok(verdict),
+            Ok(cel::Value::Bool(false)) => {}
+            other => return Err(format!("{name}: {other:?}")),
+        }
+    }
+    Ok("InProgress")
+}
+
+#[test]
+fn flux_sees_with_the_expressions_how_a_resource_in_any_state_is() {
+    let expressions = expressions();
+    for field in ["apiVersion", "kind"] {
+        let deployment = Recorded::all().into_iter().find(|it| it.kind() == "Deployment").unwrap();
+        assert_eq!(expressions[field], deployment.resource[field]);
+    }
+    for recorded in Recorded::all() {
+        let expected = match recorded.health.as_str() {
+            "Healthy" | "Suspended" => "Current",
+            "Degraded" => "Failed",
+            _ => "InProgress",
+        };
+        let name = format!("{}, {}", recorded.kind(), recorded.name);
+        assert_eq!(flux(&expressions, &recorded.resource).as_deref(), Ok(expected), "{name}");
+
+        let mut fresh = recorded.resource;
+        fresh.as_object_mut().unwrap().remove("status");
+        let verdict = flux(&expressions, &fresh);
+        assert!(!matches!(verdict, Ok("Failed" | "Current")), "{name}, without a status: {verdict:?}");
     }
 }

@@ -146,6 +146,33 @@ async fn labels_stay_out_of_the_spec() {
     assert_eq!((&patched[OURS]["spec"], &patched["apps Deployment"]["spec"]["replicas"]), (&spec, &json!(2)));
 }
 
+/// A kind alone is of every group.
+#[tokio::test]
+async fn what_is_meant_for_one_group_says_so() {
+    let patch = |target: &str| {
+        let note = r#"[{"op": "add", "path": "/spec/paused", "value": true}]"#;
+        format!("patches: [{{target: {{{target}}}, patch: '{note}'}}]")
+    };
+    let replacement = |target: &str| {
+        format!(
+            "replacements: [{{source: {{kind: Secret, name: pulumi, fieldPath: kind}}, \
+             targets: [{{select: {{{target}}}, fieldPaths: [spec.paused], options: {{create: true}}}}]}}]"
+        )
+    };
+    let ours_and_theirs = [
+        ("kind: Deployment", [true, true]),
+        ("group: apps, kind: Deployment", [false, true]),
+        ("group: deployments.pulumi.com, kind: Deployment", [true, false]),
+    ];
+    for (target, expected) in ours_and_theirs {
+        for kustomization in [patch(target), replacement(target)] {
+            let built = build(&kustomization).await;
+            let is_hit = [OURS, "apps Deployment"].map(|object| built[object]["spec"].get("paused").is_some());
+            assert_eq!(is_hit, expected, "{kustomization}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn names_are_followed() {
     let built = build("namePrefix: dev-\nconfigurations: [names.yaml]").await;

@@ -7,7 +7,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use pulumi_deployments_operator::api::{Deployment, DeploymentStatus, deployment::Phase};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::Plugin;
@@ -59,6 +59,12 @@ async fn what_waits_is_approved_by_name_and_by_token() {
     let given = annotations().await;
     assert_eq!(given["deployments.pulumi.com/reject"], "4f1c");
     assert!(!given.contains_key("deployments.pulumi.com/approve"), "{given:?}");
+
+    // For a program, what is shown to a person stays out of the way.
+    let output = plugin.run(&["approve", "web", "--yes", "-o", "json"]).await;
+    assert!(output.stderr.contains("commit    c0ffee"), "{output:#?}");
+    let approved: Value = serde_json::from_str(&output.success()).unwrap();
+    assert_eq!(approved["metadata"]["annotations"]["deployments.pulumi.com/approve"], "4f1c");
 }
 
 /// With the operator: what is approved runs, under the name of whoever said so.

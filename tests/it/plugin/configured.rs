@@ -92,6 +92,13 @@ async fn what_is_configured_is_imported_and_in_sync() {
         assert!(yaml.contains(wanted), "{wanted}: {yaml}");
     }
     assert!(!yaml.contains("Left out"), "{yaml}");
+    let output = plugin.run(&["import", &stack, "-o", "json"]).await;
+    assert!(
+        output.stderr.starts_with("# The deployment settings of") && output.stderr.contains("# Secrets can't be read.")
+    );
+    let (json, same): (Value, Value) =
+        (serde_json::from_str(&output.success()).unwrap(), serde_saphyr::from_str(&yaml).unwrap());
+    assert_eq!(json, same);
     let keys = ["DB_PASSWORD", "basicAuth.password", "basicAuth.userNameFrom", "credentials.password"];
     world.put_secret("web-prod-secrets", &keys.map(|key| (key, SECRET))).await;
     world.kubectl(&["apply", "--filename=-"], Some(&yaml)).await;

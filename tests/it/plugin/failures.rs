@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use pulumi_deployments_operator::api::Organization;
 use serde_json::json;
 
 use super::{Plugin, world};
@@ -68,6 +69,24 @@ async fn who_may_not_is_told_so() {
     let said = wrong.failure(&["logs", "web-prod"]).await;
     assert!(said.contains("PULUMI_ACCESS_TOKEN is not accepted"), "{said}");
     fs::remove_file(kubeconfig).unwrap();
+}
+
+#[tokio::test]
+async fn without_a_token_in_the_cluster_ones_own_is_asked_for() {
+    let (world, _) = world("pdep-keyless").await;
+    let mut organization = world.organization_manifest(&json!({}));
+    organization["spec"]["accessToken"] = json!({"serviceAccount": {"name": "pulumi"}});
+    world.put::<Organization>(organization).await;
+    let plugin = Plugin::of(&world);
+    let own =
+        Plugin::of(&world).with("PULUMI_ACCESS_TOKEN", &world.token).with("PULUMI_BACKEND_URL", world.simulator.url());
+    let stack = world.stack("web/prod");
+    for args in [&["logs", "web-prod"][..], &["diff", "web-prod"], &["import", &stack]] {
+        let said = plugin.failure(args).await;
+        assert!(said.contains("organization acme has no access token in the cluster"), "{args:?}: {said}");
+        assert!(said.contains("set PULUMI_ACCESS_TOKEN to a token of your own"), "{args:?}: {said}");
+        own.success(args).await;
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use pulumi_deployments_operator::api::{
     condition::{find, types},
     deployment::{Phase, Trigger},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Plugin, put_deployment, put_settings, world};
 use crate::eventually::{SOON, eventually};
@@ -155,6 +155,57 @@ async fn a_run_that_is_queued_is_taken_out_of_the_queue() {
     let status = world.ended("web-prod", 2).await;
     assert_eq!(status.phase, Some(Phase::Failed));
     assert_eq!(find(&status.conditions, types::READY).unwrap().reason, "RunDisappeared");
+}
+
+/// What a command prints for programs.
+async fn object(plugin: &Plugin, args: &[&str]) -> Value {
+    let args = [args, &["-o", "json"]].concat();
+    let object: Value = serde_json::from_str(&plugin.success(&args).await).unwrap();
+    assert_eq!(object["metadata"].get("managedFields"), None, "{args:?}");
+    object
+}
+
+#[tokio::test]
+async fn what_is_changed_is_printed_for_programs() {
+    let (world, _) = world("pdep-output").await;
+    let plugin = Plugin::of(&world);
+    let rerun = |object: &Value| object["metadata"]["annotations"]["deployments.pulumi.com/rerun"].clone();
+
+    let again = object(&plugin, &["run", "web-prod"]).await;
+    assert!(again["kind"] == "Deployment" && rerun(&again).is_string(), "{again:#}");
+    world.ended("web-prod", 2).await;
+    let yaml = plugin.success(&["rerun", "web-prod", "--output", "yaml"]).await;
+    let once_more: Value = serde_saphyr::from_str(&yaml).unwrap();
+    assert!(rerun(&once_more).is_string() && rerun(&once_more) != rerun(&again), "{yaml}");
+    world.ended("web-prod", 3).await;
+    let output = plugin.run(&["run", "web-prod", "--watch", "-o", "json"]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:#?}");
+
+    // Whether there was anything to do or not.
+    for _ in 0..2 {
+        assert_eq!(object(&plugin, &["suspend", "deployment/web-prod"]).await["spec"]["suspend"], true);
+    }
+    for _ in 0..2 {
+        assert_eq!(object(&plugin, &["resume", "deployment/web-prod"]).await["spec"]["suspend"], false);
+    }
+    let paused = object(&plugin, &["pause", "web-prod"]).await;
+    assert_eq!((&paused["kind"], &paused["spec"]["paused"]), (&json!("StackDeploymentSettings"), &json!(true)));
+    assert_eq!(object(&plugin, &["resume", "web-prod"]).await["spec"]["paused"], false);
+    let both = object(&plugin, &["resume", "web-prod"]).await;
+    let kinds: Vec<_> = both["items"].as_array().unwrap().iter().map(|item| item["kind"].clone()).collect();
+    assert_eq!(kinds, ["Deployment", "StackDeploymentSettings"]);
+
+    world.put_deployment("restored", json!({"settingsRef": {"name": "web-prod"}, "suspend": true})).await;
+    let adopted = object(&plugin, &["adopt", "restored", "latest"]).await;
+    assert_eq!(adopted["metadata"]["annotations"]["deployments.pulumi.com/adopt"], "latest");
+
+    let stack = world.stack("web/prod");
+    world.simulator.hold_at(&stack, "Get source").unwrap();
+    put_deployment(&world, json!({"rerun": "held"})).await;
+    world.deployment("web-prod", "runs again", |status| status.phase == Some(Phase::Running)).await;
+    let canceled = object(&plugin, &["cancel", "web-prod", "--suspend", "--yes"]).await;
+    assert_eq!((&canceled["spec"]["suspend"], world.requests("CancelDeployment").len()), (&json!(true), 1));
+    world.simulator.release(&stack).unwrap();
 }
 
 #[tokio::test]

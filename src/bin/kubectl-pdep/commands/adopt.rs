@@ -7,11 +7,10 @@ use crate::{
     cli::Adopt,
     cluster::{Cluster, Kind},
     failure::Failure,
-    output::print,
 };
 
 pub async fn run(args: &Adopt, cluster: &Cluster) -> Result<(), Failure> {
-    let Adopt { name, run } = args;
+    let Adopt { name, run, answer } = args;
     let is_id = run.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !run.is_empty();
     if !is_id {
         return Err(Failure::new(format!("`{run}` is no id of a run: write latest, or an id from the Pulumi console")));
@@ -22,10 +21,11 @@ pub async fn run(args: &Adopt, cluster: &Cluster) -> Result<(), Failure> {
             "deployment/{name} has handled a request already: only one that has handled none yet can take a run over"
         )));
     }
-    cluster.annotate(Kind::Deployment, name, json!({ADOPT: run})).await?;
+    let adopted = cluster.annotate(Kind::Deployment, name, json!({ADOPT: run})).await?;
     let which = if run == "latest" { "the newest run of its stack".to_owned() } else { format!("run {run}") };
-    print(&format!(
+    let said = format!(
         "deployment/{name}: the operator takes {which} for the one that its request asked for, and starts none; \
          `kubectl pdep history {name}` shows it\n"
-    ))
+    );
+    answer.give(&said, &adopted)
 }

@@ -8,13 +8,12 @@ use crate::{
     cli::Cancel,
     cluster::{Cluster, Kind},
     failure::Failure,
-    output::print,
     screen::confirm,
     service::Service,
 };
 
 pub async fn run(args: &Cancel, cluster: &Cluster) -> Result<(), Failure> {
-    let Cancel { name, yes, suspend } = args;
+    let Cancel { name, yes, suspend, answer } = args;
     let deployment = cluster.get::<Deployment>(name).await?;
     let spec = &deployment.typed.spec;
     let status = deployment.typed.status.clone().unwrap_or_default();
@@ -43,15 +42,20 @@ pub async fn run(args: &Cancel, cluster: &Cluster) -> Result<(), Failure> {
     }
     if *suspend && !spec.suspend {
         cluster.merge(Kind::Deployment, name, &json!({"spec": {"suspend": true}})).await?;
-        print(&format!("deployment/{name}: nothing new is started, until `kubectl pdep resume deployment/{name}`\n"))?;
+        answer.say(&format!(
+            "deployment/{name}: nothing new is started, until `kubectl pdep resume deployment/{name}`\n"
+        ))?;
     }
     match service.client.cancel(&mut Service::permit(), &stack, &run.id).await {
-        Ok(()) => print(&format!(
-            "deployment/{name}: run {} of {} is canceled. The operator did not decide on it, so the status will show {}\n",
-            run.version,
-            run.target,
-            outcome(&run)
-        )),
+        Ok(()) => {
+            let said = format!(
+                "deployment/{name}: run {} of {} is canceled. The operator did not decide on it, so the status will show {}\n",
+                run.version,
+                run.target,
+                outcome(&run)
+            );
+            answer.give(&said, &cluster.get::<Deployment>(name).await?.raw)
+        }
         Err(error) if error.is_gone() => Err(Failure::new(format!(
             "run {} of {} has left the queue or has ended meanwhile",
             run.version, run.target

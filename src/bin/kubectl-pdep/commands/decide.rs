@@ -11,13 +11,13 @@ use crate::{
     cluster::{Cluster, Kind},
     failure::Failure,
     later,
-    output::{Paint, print},
+    output::Paint,
     render,
     screen::confirm,
 };
 
 pub async fn run(args: &Decide, approves: bool, cluster: &Cluster) -> Result<(), Failure> {
-    let Decide { name, token, yes } = args;
+    let Decide { name, token, yes, answer } = args;
     let deployment = cluster.get::<Deployment>(name).await?;
     let Some(approval) = later::approval(&deployment.raw) else {
         let phase = deployment.raw.pointer("/status/phase").and_then(Value::as_str).unwrap_or("not known yet");
@@ -32,7 +32,7 @@ pub async fn run(args: &Decide, approves: bool, cluster: &Cluster) -> Result<(),
             approval.token
         )));
     }
-    print(&render::approval::approval(&deployment.typed, &approval, Paint::of_stdout()))?;
+    answer.say(&render::approval::approval(&deployment.typed, &approval, Paint::of_stdout()))?;
     let (verb, done) = if approves { ("Approve", "approved") } else { ("Reject", "rejected") };
     if !yes && !confirm(&format!("{verb} this?"), "write --yes, and --token with the token of what you looked at")? {
         return Err(Failure::new("nothing was decided"));
@@ -40,6 +40,6 @@ pub async fn run(args: &Decide, approves: bool, cluster: &Cluster) -> Result<(),
     let user = cluster.user().await?;
     let (given, other) = if approves { (APPROVE, REJECT) } else { (REJECT, APPROVE) };
     let annotations = json!({given: approval.token, other: null, APPROVED_BY: user});
-    cluster.annotate(Kind::Deployment, name, annotations).await?;
-    print(&format!("deployment/{name}: {done} by {user}\n"))
+    let decided = cluster.annotate(Kind::Deployment, name, annotations).await?;
+    answer.give(&format!("deployment/{name}: {done} by {user}\n"), &decided)
 }

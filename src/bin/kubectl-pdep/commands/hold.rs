@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cli::Named,
-    cluster::{Cluster, Kind, Target},
+    cluster::{Cluster, Kind, Target, stored},
     failure::Failure,
-    output::print,
+    output::list,
 };
 
 /// What holds something back: a field of some kinds' spec.
@@ -44,7 +44,7 @@ pub async fn suspend(args: &Named, cluster: &Cluster) -> Result<(), Failure> {
         Kind::Organization => "nothing is written remotely for anything that uses it",
         Kind::Deployment | Kind::Settings => "nothing new is started; a run that is under way goes on",
     };
-    set(Hold::Suspend, kind, &args.name.name, &object, what, cluster).await
+    set(Hold::Suspend, kind, args, object, what, cluster).await
 }
 
 pub async fn pause(args: &Named, cluster: &Cluster) -> Result<(), Failure> {
@@ -53,23 +53,24 @@ pub async fn pause(args: &Named, cluster: &Cluster) -> Result<(), Failure> {
         Kind::Organization => "runs of all of its stacks wait in Pulumi Cloud's queue",
         Kind::Settings | Kind::Deployment => "runs of its stack wait in Pulumi Cloud's queue",
     };
-    set(Hold::Pause, kind, &args.name.name, &object, what, cluster).await
+    set(Hold::Pause, kind, args, object, what, cluster).await
 }
 
 async fn set(
     hold: Hold,
     kind: Kind,
-    name: &str,
-    object: &DynamicObject,
+    args: &Named,
+    object: DynamicObject,
     what: &str,
     cluster: &Cluster,
 ) -> Result<(), Failure> {
-    let word = kind.word();
-    if hold.is_on(object) {
-        return print(&format!("{word}/{name}: spec.{} is true already; {what}\n", hold.field()));
+    let (word, name) = (kind.word(), &args.name.name);
+    if hold.is_on(&object) {
+        let said = format!("{word}/{name}: spec.{} is true already; {what}\n", hold.field());
+        return args.answer.give(&said, &stored(object, kind)?);
     }
-    cluster.merge(kind, name, &json!({"spec": {hold.field(): true}})).await?;
-    print(&format!("{word}/{name}: {what}, until `kubectl pdep resume {word}/{name}`\n"))
+    let held = cluster.merge(kind, name, &json!({"spec": {hold.field(): true}})).await?;
+    args.answer.give(&format!("{word}/{name}: {what}, until `kubectl pdep resume {word}/{name}`\n"), &held)
 }
 
 pub async fn resume(args: &Named, cluster: &Cluster) -> Result<(), Failure> {
@@ -81,15 +82,21 @@ pub async fn resume(args: &Named, cluster: &Cluster) -> Result<(), Failure> {
     let mut held: Vec<(Kind, Vec<Hold>)> = found.iter().map(|(kind, object)| (*kind, holds(*kind, object))).collect();
     held.retain(|(_, holds)| !holds.is_empty());
     let (kind, holds) = match held.as_slice() {
-        [] => return print(&format!("{target}: nothing is suspended or paused here\n")),
+        [] => {
+            let mut all =
+                found.into_iter().map(|(kind, object)| stored(object, kind)).collect::<Result<Vec<_>, _>>()?;
+            let free = if all.len() == 1 { all.remove(0) } else { list(all) };
+            return args.answer.give(&format!("{target}: nothing is suspended or paused here\n"), &free);
+        }
         [(kind, holds)] => (*kind, holds),
         several => return Err(ambiguous(&target.name, several.iter().map(|(kind, _)| *kind))),
     };
     // An absent `paused` would leave the pause as it is.
     let off = holds.iter().map(|hold| (hold.field().to_owned(), Value::Bool(false)));
-    cluster.merge(kind, &target.name, &json!({"spec": off.collect::<Map<_, _>>()})).await?;
+    let free = cluster.merge(kind, &target.name, &json!({"spec": off.collect::<Map<_, _>>()})).await?;
     let fields: Vec<String> = holds.iter().map(|hold| format!("spec.{}", hold.field())).collect();
-    print(&format!("{}/{}: goes on ({} is false)\n", kind.word(), target.name, fields.join(" and ")))
+    let said = format!("{}/{}: goes on ({} is false)\n", kind.word(), target.name, fields.join(" and "));
+    args.answer.give(&said, &free)
 }
 
 /// What holds an object back.

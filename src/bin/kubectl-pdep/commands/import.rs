@@ -11,8 +11,8 @@ use crate::{
     cli::Import,
     cluster::{Cluster, Seen},
     failure::Failure,
-    output::print,
-    render::imported::{Manifest, yaml},
+    output::{Format, print},
+    render::imported::{Manifest, document, hints},
     service::{Service, pulumi_name},
 };
 
@@ -29,10 +29,10 @@ pub async fn run(args: &Import, cluster: &Cluster) -> Result<(), Failure> {
         })?,
     };
     let stack = service.stack(project, stack_name);
-    let (document, _) = remote(&service, &stack).await?;
+    let (configured, _) = remote(&service, &stack).await?;
     let name = args.name.clone().unwrap_or_else(|| resource_name(&format!("{project}-{stack_name}")));
     let secret = args.secret.clone().unwrap_or_else(|| format!("{name}-secrets"));
-    let Imported { settings, secrets, mut left_out } = import(&document, &secret).map_err(|error| {
+    let Imported { settings, secrets, mut left_out } = import(&configured, &secret).map_err(|error| {
         Failure::new(format!("the settings of {stack} hold a value that no resource can hold: {error}"))
     })?;
     let mut permit = Service::permit();
@@ -67,7 +67,19 @@ pub async fn run(args: &Import, cluster: &Cluster) -> Result<(), Failure> {
         secrets,
         left_out,
     };
-    print(&yaml(&manifest).map_err(|error| Failure::new(format!("the settings can't be written as YAML: {error}")))?)
+    let resource = document(&manifest)
+        .map_err(|error| Failure::new(format!("the settings can't be written as a resource: {error}")))?;
+    match args.output {
+        // Hints are comments, and where they are in the way of a program they go to the person beside it.
+        Some(format) => {
+            eprint!("{}", hints(&manifest));
+            format.print(&resource)
+        }
+        None => {
+            print(&hints(&manifest))?;
+            Format::Yaml.print(&resource)
+        }
+    }
 }
 
 /// The Organization resource that leads to the organization; nothing when there is none.

@@ -11,7 +11,6 @@ use crate::{
     cli::Run,
     cluster::{Cluster, Kind, Seen},
     failure::Failure,
-    output::print,
 };
 
 pub async fn run(args: &Run, cluster: &Cluster) -> Result<ExitCode, Failure> {
@@ -22,7 +21,7 @@ pub async fn run(args: &Run, cluster: &Cluster) -> Result<ExitCode, Failure> {
 /// Asks for one more run, and watches it where that is wanted.
 pub async fn again(args: &Run, deployment: &Seen<Deployment>, cluster: &Cluster) -> Result<ExitCode, Failure> {
     let name = &args.name;
-    cluster.annotate(Kind::Deployment, name, json!({RERUN: Timestamp::now().to_string()})).await?;
+    let asked = cluster.annotate(Kind::Deployment, name, json!({RERUN: Timestamp::now().to_string()})).await?;
     let phase = deployment.typed.status.as_ref().and_then(|status| status.phase);
     let when = match phase {
         _ if deployment.typed.spec.suspend => format!("; it is suspended, and runs after `kubectl pdep resume {name}`"),
@@ -34,7 +33,7 @@ pub async fn again(args: &Run, deployment: &Seen<Deployment>, cluster: &Cluster)
         }
         _ => String::new(),
     };
-    print(&format!("deployment/{name}: its request runs once more{when}\n"))?;
+    args.answer.give(&format!("deployment/{name}: its request runs once more{when}\n"), &asked)?;
     if !args.watch {
         return Ok(ExitCode::SUCCESS);
     }

@@ -16,7 +16,6 @@ use crate::{
     cli::Run,
     cluster::{Cluster, Kind, Seen},
     failure::Failure,
-    output::print,
 };
 
 /// What is to be done, as the resource stands.
@@ -41,8 +40,9 @@ pub async fn run(args: &Run, cluster: &Cluster) -> Result<ExitCode, Failure> {
 
 async fn look(args: &Run, deployment: &Seen<Deployment>, why: &str, cluster: &Cluster) -> Result<ExitCode, Failure> {
     let name = &args.name;
-    cluster.annotate(Kind::Deployment, name, json!({REQUESTED_AT: Timestamp::now().to_string()})).await?;
-    print(&format!("deployment/{name}: its request has not run yet, and is looked at now ({why})\n"))?;
+    let asked = cluster.annotate(Kind::Deployment, name, json!({REQUESTED_AT: Timestamp::now().to_string()})).await?;
+    let said = format!("deployment/{name}: its request has not run yet, and is looked at now ({why})\n");
+    args.answer.give(&said, &asked)?;
     if !args.watch {
         return Ok(ExitCode::SUCCESS);
     }

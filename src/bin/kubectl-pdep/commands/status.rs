@@ -10,7 +10,6 @@ use pulumi_deployments_operator::api::{
     deployment::Phase,
     names::REQUESTED_AT,
 };
-use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::watch::{Kept, follow};
@@ -18,7 +17,7 @@ use crate::{
     cli::Status,
     cluster::{Cluster, Kind, Seen, Target},
     failure::Failure,
-    output::{Paint, print},
+    output::{Paint, list, print},
     render::tree::{Look, Resources, tree},
     screen::Screen,
 };
@@ -55,8 +54,7 @@ pub async fn run(args: &Status, cluster: &Cluster) -> Result<ExitCode, Failure> 
             let Resources { organizations, settings, deployments } = resources;
             let items = organizations.into_iter().map(|seen| seen.raw);
             let items = items.chain(settings.into_iter().map(|seen| seen.raw));
-            let items: Vec<_> = items.chain(deployments.into_iter().map(|seen| seen.raw)).collect();
-            format.print(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
+            format.print(&list(items.chain(deployments.into_iter().map(|seen| seen.raw))))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -206,7 +204,7 @@ fn leave(screen: Option<Screen>, shown: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 

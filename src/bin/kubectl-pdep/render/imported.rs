@@ -35,11 +35,9 @@ pub struct Manifest {
     pub left_out: Vec<String>,
 }
 
-/// The YAML.
-///
-/// # Errors
-/// When it can't be written as YAML.
-pub fn yaml(manifest: &Manifest) -> Result<String, String> {
+/// What a person has to know and do, as comments.
+#[must_use]
+pub fn hints(manifest: &Manifest) -> String {
     let Manifest { stack: [organization, project, stack], namespace, secret, secrets, left_out, .. } = manifest;
     let mut text =
         format!("# The deployment settings of {organization}/{project}/{stack}, as they are configured today.\n");
@@ -64,11 +62,14 @@ pub fn yaml(manifest: &Manifest) -> Result<String, String> {
     for sentence in left_out {
         let _ = writeln!(text, "# Left out: {sentence}");
     }
-    text.push_str(&serde_saphyr::to_string(&document(manifest)?).map_err(|error| error.to_string())?);
-    Ok(text)
+    text
 }
 
-fn document(manifest: &Manifest) -> Result<Value, String> {
+/// The resource.
+///
+/// # Errors
+/// When the settings can't be written.
+pub fn document(manifest: &Manifest) -> Result<Value, String> {
     let [_, project, stack] = &manifest.stack;
     let mut document = json!({
         "apiVersion": format!("{GROUP}/v1alpha1"),
@@ -112,7 +113,8 @@ mod tests {
             }],
             left_out: vec!["/x: there is no such field here".into()],
         };
-        insta::assert_snapshot!(yaml(&manifest).unwrap(), @r"
+        let yaml = serde_saphyr::to_string(&document(&manifest).unwrap()).unwrap();
+        insta::assert_snapshot!(hints(&manifest) + &yaml, @r"
         # The deployment settings of acme/web/prod, as they are configured today.
         # There is no Organization acme in namespace team yet: it must lead to acme.
         # Secrets can't be read. Put their values into a Secret before you apply this:

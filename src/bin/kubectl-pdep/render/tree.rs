@@ -17,6 +17,12 @@ use crate::{
     service::pulumi_name,
 };
 
+/// What stands before a step that is under way.
+pub const RUNNING: &str = "▶";
+
+/// What stands before a step that has failed.
+pub const FAILED: &str = "✗";
+
 /// Everything that there is to be shown.
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
@@ -299,8 +305,8 @@ fn step_node(number: usize, step: &Step, look: Look) -> Node {
     let text = |mark: &str| format!("{mark} {number} {}", step.name);
     let line = match step.status.as_str() {
         "succeeded" => format!("{}{}", paint.good(&text("✓")), paint.faint(&took)),
-        "failed" => format!("{}{}", paint.bad(&text("✗")), paint.faint(&took)),
-        "running" => format!("{}{}", paint.busy(&text("▶")), paint.faint(&took)),
+        "failed" => format!("{}{}", paint.bad(&text(FAILED)), paint.faint(&took)),
+        "running" => format!("{}{}", paint.busy(&text(RUNNING)), paint.faint(&took)),
         "not-started" | "skipped" => paint.faint(&text("·")),
         other => format!("{}  {other}", text("?")),
     };
