@@ -33,10 +33,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* A list of the values and a switch: "true", or nothing. Left to itself, it is on in watchNamespaces only. */}}
+{{- define "pulumi-deployments-operator.isOn" -}}
+{{- $values := index . 0 -}}
+{{- $switch := index . 1 -}}
+{{- if kindIs "bool" $switch }}{{ if $switch }}true{{ end }}{{ else if $values.watchNamespaces }}true{{ end -}}
+{{- end -}}
+
 {{/* Whether Secrets are watched: "true", or nothing. */}}
 {{- define "pulumi-deployments-operator.watchSecrets" -}}
-{{- $watch := .Values.secrets.watch -}}
-{{- if kindIs "bool" $watch }}{{ if $watch }}true{{ end }}{{ else if .Values.watchNamespaces }}true{{ end -}}
+{{- include "pulumi-deployments-operator.isOn" (list .Values .Values.secrets.watch) -}}
+{{- end -}}
+
+{{/* Whether outputs are written: "true", or nothing. */}}
+{{- define "pulumi-deployments-operator.writeOutputs" -}}
+{{- include "pulumi-deployments-operator.isOn" (list .Values .Values.outputs.enabled) -}}
 {{- end -}}
 
 {{/* The subject of every binding. */}}

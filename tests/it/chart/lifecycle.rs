@@ -67,7 +67,7 @@ async fn the_commands_of_the_readme_work() {
     crds_are_there(&plane).await;
     assert_eq!(
         arguments(&plane).await,
-        r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com","--watch-secrets=false"]"#
+        r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com","--watch-secrets=false","--write-outputs=false"]"#
     );
     assert_eq!(of_the_operator(&plane).await.len(), 2);
 

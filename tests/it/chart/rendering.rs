@@ -12,6 +12,7 @@ const NAMED: &str = "image: {repository: registry.example.com/operator}\n";
 
 /// Every switch, turned.
 pub const EVERYTHING: &str = "
+outputs: {enabled: true}
 imagePullSecrets: [{name: registry}]
 keyless: {enabled: true, serviceAccountNames: [pulumi, other]}
 approvalPolicy: {enabled: true}
@@ -96,6 +97,7 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::a_log_format("logFormat: xml", "at '/logFormat': value must be one of 'json', 'text'")]
 #[case::nobodys_account("serviceAccount: {create: false}", "at '/serviceAccount/name': minLength: got 0, want 1")]
 #[case::a_switch_that_is_no_switch("secrets: {watch: 'no'}", "at '/secrets/watch': got string, want null or boolean")]
+#[case::a_word_for_outputs("outputs: {enabled: 'no'}", "at '/outputs/enabled': got string, want null or boolean")]
 #[case::a_switch_with_another_name(
     "outputs: {write: true}",
     "at '/outputs': additional properties 'write' not allowed"
@@ -147,7 +149,13 @@ async fn an_image_that_is_nowhere_is_refused() {
 async fn the_values_become_arguments() {
     assert_eq!(
         arguments(&objects("").await),
-        &json!(["run", "--log-format=json", "--allowed-backend=https://api.pulumi.com", "--watch-secrets=false"])
+        &json!([
+            "run",
+            "--log-format=json",
+            "--allowed-backend=https://api.pulumi.com",
+            "--watch-secrets=false",
+            "--write-outputs=false"
+        ])
     );
     let values = "{watchNamespaces: [a, '1'], allowedBackends: ['http://a:1/b', 'https://c'], suspendAll: true, logFormat: text, image: {repository: r, tag: '1.10'}}";
     let objects: Vec<Value> =
@@ -225,11 +233,15 @@ fn rights_on_secrets(objects: &[Value], kind: &str) -> Vec<String> {
 }
 
 #[rstest]
-#[case::in_the_whole_cluster("", "ClusterRole", &["get", "create", "patch"])]
-#[case::in_the_whole_cluster_by_choice("secrets: {watch: true}", "ClusterRole", &["get", "list", "watch", "create", "patch"])]
+#[case::in_the_whole_cluster("", "ClusterRole", &["get"])]
+#[case::in_the_whole_cluster_by_choice(
+    "secrets: {watch: true}\noutputs: {enabled: true}",
+    "ClusterRole",
+    &["get", "list", "watch", "create", "patch"]
+)]
 #[case::in_some_namespaces("watchNamespaces: [a]", "Role", &["get", "list", "watch", "create", "patch"])]
 #[case::not_even_there("watchNamespaces: [a]\nsecrets: {watch: false}", "Role", &["get", "create", "patch"])]
-#[case::without_outputs("outputs: {enabled: false}", "ClusterRole", &["get"])]
+#[case::without_outputs("watchNamespaces: [a]\noutputs: {enabled: false}", "Role", &["get", "list", "watch"])]
 #[tokio::test]
 async fn secrets_are_listed_and_written_only_where_that_is_wanted(
     #[case] values: &str,
@@ -238,8 +250,10 @@ async fn secrets_are_listed_and_written_only_where_that_is_wanted(
 ) {
     let objects = objects(values).await;
     assert_eq!(rights_on_secrets(&objects, kind), verbs);
-    let is_told = arguments(&objects).as_array().unwrap().contains(&json!("--watch-secrets=false"));
-    assert_eq!(is_told, !verbs.contains(&"list"));
+    for (argument, verb) in [("--watch-secrets=false", "list"), ("--write-outputs=false", "patch")] {
+        let is_told = arguments(&objects).as_array().unwrap().contains(&json!(argument));
+        assert_eq!(is_told, !verbs.contains(&verb), "{argument}");
+    }
 }
 
 #[tokio::test]
