@@ -98,6 +98,7 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::nobodys_account("serviceAccount: {create: false}", "at '/serviceAccount/name': minLength: got 0, want 1")]
 #[case::a_switch_that_is_no_switch("secrets: {watch: 'no'}", "at '/secrets/watch': got string, want null or boolean")]
 #[case::a_word_for_outputs("outputs: {enabled: 'no'}", "at '/outputs/enabled': got string, want null or boolean")]
+#[case::a_word_for_the_definitions("crds: false", "at '/crds': got boolean, want object")]
 #[case::a_switch_with_another_name(
     "outputs: {write: true}",
     "at '/outputs': additional properties 'write' not allowed"
@@ -216,16 +217,22 @@ async fn in_some_namespaces_only_there_is_nothing_for_the_whole_cluster() {
     let kind = |object: &Value| object["kind"].as_str().unwrap().to_owned();
     assert!(objects.iter().all(|object| kind(object) != "ClusterRoleBinding"));
     let names: Vec<_> = objects.iter().filter(|object| kind(object) == "ClusterRole").map(name).collect();
-    assert_eq!(names, ["view", "edit", "admin"].map(|role| format!("{}-{role}", super::RELEASE)));
+    assert_eq!(names, ["-view", "-edit", "-admin"].map(in_the_cluster));
 }
 
 fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
+/// The name of something that is in no namespace.
+fn in_the_cluster(suffix: &str) -> String {
+    format!("{}{suffix}.{}", super::RELEASE, super::NAMESPACE)
+}
+
 /// What the operator may do with Secrets in a namespace that it looks after.
 fn rights_on_secrets(objects: &[Value], kind: &str) -> Vec<String> {
-    let role = objects.iter().find(|object| object["kind"] == kind && name(object) == super::RELEASE).unwrap();
+    let wanted = if kind == "ClusterRole" { in_the_cluster("") } else { super::RELEASE.to_owned() };
+    let role = objects.iter().find(|object| object["kind"] == kind && name(object) == wanted).unwrap();
     let has = |list: &Value, wanted: &str| list.as_array().unwrap().iter().any(|item| item == wanted);
     let rules = role["rules"].as_array().unwrap().iter().filter(|rule| has(&rule["resources"], "secrets"));
     let verbs = rules.flat_map(|rule| rule["verbs"].as_array().unwrap());
@@ -274,7 +281,7 @@ async fn nothing_is_there_that_was_not_asked_for() {
         assert_eq!(pod["spec"][part], Value::Null, "{part}");
     }
     assert_eq!(pod["metadata"]["annotations"], Value::Null);
-    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == super::RELEASE);
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == in_the_cluster(""));
     assert!(!role.unwrap().to_string().contains("serviceaccounts/token"));
     assert!(objects.iter().all(|object| !may_approve(object)));
 }
@@ -297,7 +304,7 @@ async fn the_approval_policy_is_that_of_the_example() {
 
     // Of all roles of the release, that of people who are admins has the right, as the example writes it.
     let who: Vec<_> = objects.iter().filter(|object| may_approve(object)).collect();
-    assert_eq!(who.iter().map(|role| name(role)).collect::<Vec<_>>(), [format!("{}-admin", super::RELEASE)]);
+    assert_eq!(who.iter().map(|role| name(role)).collect::<Vec<_>>(), [in_the_cluster("-admin")]);
     let rule = |role: &Value| {
         let rules = role["rules"].as_array().unwrap();
         rules.iter().find(|rule| rule["resources"][0] == "pulumideployments/approve").cloned()
@@ -358,7 +365,8 @@ async fn what_is_asked_for_is_there() {
     ] {
         assert_eq!(selector, &deployment["selector"]["matchLabels"]);
     }
-    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == super::RELEASE).unwrap();
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == in_the_cluster(""));
+    let role = role.unwrap();
     let rules = role["rules"].as_array().unwrap();
     let keyless = rules.iter().find(|rule| rule["resources"][0] == "serviceaccounts/token").unwrap();
     assert_eq!((&keyless["verbs"], &keyless["resourceNames"]), (&json!(["create"]), &json!(["pulumi", "other"])));
@@ -375,5 +383,12 @@ async fn a_bundle_may_be_in_a_secret_and_a_policy_may_let_everything_out() {
     assert_eq!(volumes, &json!([{"name": "ca", "secret": {"secretName": "authorities", "items": items}}]));
     let policy = &the(&objects, "NetworkPolicy")["spec"];
     assert_eq!((&policy["policyTypes"], &policy["ingress"]), (&json!(["Ingress"]), &Value::Null));
-    assert_eq!(name(the(&objects, "ClusterRole")), super::RELEASE);
+    assert_eq!(name(the(&objects, "ClusterRole")), in_the_cluster(""));
+}
+
+#[tokio::test]
+async fn the_definitions_may_be_those_of_another_release() {
+    let objects = objects("crds: {enabled: false}").await;
+    assert!(objects.iter().all(|object| object["kind"] != "CustomResourceDefinition"));
+    assert_eq!(name(the(&objects, "Deployment")), super::RELEASE);
 }

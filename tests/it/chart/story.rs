@@ -70,6 +70,11 @@ pub async fn prepare(plane: &ControlPlane) {
     plane.kubectl(["apply", "--filename=-"], Some(&namespaces.to_string())).await.success();
 }
 
+/// The access token and an Organization that has it, for `kubectl apply`.
+pub fn organization(cloud: &Simulator, namespace: &str) -> String {
+    objects::list(objects::organization(cloud, namespace)).to_string()
+}
+
 /// What the operator may do beside what it always may.
 #[derive(Clone, Copy)]
 pub struct Allowed {
