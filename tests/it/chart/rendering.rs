@@ -12,6 +12,7 @@ const NAMED: &str = "image: {repository: registry.example.com/operator}\n";
 
 /// Every switch, turned.
 pub const EVERYTHING: &str = "
+commonLabels: {example.com/part: infrastructure}
 outputs: {enabled: true}
 imagePullSecrets: [{name: registry}]
 keyless: {enabled: true, serviceAccountNames: [pulumi, other]}
@@ -34,6 +35,9 @@ extraVolumeMounts: [{name: scratch, mountPath: /scratch}]
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: dedicated, operator: Exists}]
 affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/arch, operator: In, values: [amd64]}]}]}}}
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}]
+dnsPolicy: None
+dnsConfig: {nameservers: [10.0.0.10], searches: [example.com], options: [{name: ndots, value: '2'}]}
 ";
 
 /// The objects of the chart, with values as a YAML document.
@@ -87,6 +91,10 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::a_typing_error_further_in("image: {tags: v1}", "at '/image': additional properties 'tags' not allowed")]
 #[case::a_tag_that_became_a_number("image: {tag: 1.10}", "at '/image/tag': got number, want string")]
 #[case::a_tag_in_the_wrong_place("image: {repository: 'example.com/operator:v1'}", "at '/image/repository'")]
+#[case::a_digest_without_its_algorithm(
+    "image: {digest: 0c24c0bbb1ff8eb03d5a3e4a3fbc1a6f1a7a42a2be1a54a3a9b8dd4f4fd9f5e1}",
+    "at '/image/digest'"
+)]
 #[case::a_pull_policy("image: {pullPolicy: never}", "must be one of 'Always', 'IfNotPresent', 'Never'")]
 #[case::one_namespace_without_a_list("watchNamespaces: team", "at '/watchNamespaces': got string, want array")]
 #[case::no_name_of_a_namespace("watchNamespaces: [My_Team]", "at '/watchNamespaces/0': 'My_Team' does not match")]
@@ -99,6 +107,31 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::a_switch_that_is_no_switch("secrets: {watch: 'no'}", "at '/secrets/watch': got string, want null or boolean")]
 #[case::a_word_for_outputs("outputs: {enabled: 'no'}", "at '/outputs/enabled': got string, want null or boolean")]
 #[case::a_word_for_the_definitions("crds: false", "at '/crds': got boolean, want object")]
+#[case::two_pods("replicas: 2", "at '/replicas': value must be one of 0, 1")]
+#[case::no_name("fullnameOverride: My_Operator", "at '/fullnameOverride': 'My_Operator' does not match")]
+#[case::a_label_of_the_charts_own("commonLabels: {helm.sh/chart: x}", "at '/commonLabels/helm.sh~1chart'")]
+#[case::no_quantity("resources: {limits: {memory: 512MB}}", "at '/resources/limits/memory': '512MB' does not match")]
+#[case::a_negative_quantity(
+    "resources: {requests: {cpu: -1}}",
+    "at '/resources/requests/cpu': minimum: got -1, want 0"
+)]
+#[case::a_typing_error_in_the_context(
+    "podSecurityContext: {runAsNonroot: true}",
+    "at '/podSecurityContext': additional properties 'runAsNonroot' not allowed"
+)]
+#[case::a_field_of_the_pods_alone(
+    "securityContext: {fsGroup: 1}",
+    "at '/securityContext': additional properties 'fsGroup' not allowed"
+)]
+#[case::a_policy_for_names("dnsPolicy: Cluster", "at '/dnsPolicy': value must be one of")]
+#[case::servers_in_the_wrong_place(
+    "dnsConfig: {servers: [10.0.0.1]}",
+    "at '/dnsConfig': additional properties 'servers' not allowed"
+)]
+#[case::a_constraint_without_a_topology(
+    "topologySpreadConstraints: [{maxSkew: 1}]",
+    "missing properties 'topologyKey'"
+)]
 #[case::a_switch_with_another_name(
     "outputs: {write: true}",
     "at '/outputs': additional properties 'write' not allowed"
@@ -107,6 +140,18 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::one_account_without_a_list(
     "keyless: {serviceAccountNames: pulumi}",
     "at '/keyless/serviceAccountNames': got string, want array"
+)]
+#[case::accounts_of_nobody(
+    "image: {repository: r}\nkeyless: {serviceAccountNames: [pulumi]}",
+    "keyless.serviceAccountNames is set, and keyless.enabled is false: the operator may request tokens of no ServiceAccount. Set"
+)]
+#[case::two_proxies(
+    "image: {repository: r}\nproxy: {https: 'http://p:1'}\nextraEnv: [{name: https_proxy, value: 'http://p:2'}]",
+    "proxy.https and https_proxy of extraEnv are both set, and only one can count. Leave proxy.https empty"
+)]
+#[case::a_password_in_a_proxy(
+    "image: {repository: r}\nproxy: {http: 'http://me:hunter2@p:1'}",
+    "proxy.http has a password in it, which everybody could read who may look at the pod. Leave it empty, and give the whole URL in extraEnv: {name: HTTP_PROXY, valueFrom:"
 )]
 #[case::no_name_of_an_account("keyless: {serviceAccountNames: [My_Account]}", "'My_Account' does not match pattern")]
 #[case::a_proxy_without_a_scheme("proxy: {https: 'proxy:3128'}", "at '/proxy/https': 'proxy:3128' does not match")]
@@ -277,7 +322,15 @@ async fn nothing_is_there_that_was_not_asked_for() {
         assert!(objects.iter().all(|object| object["kind"] != kind), "{kind}");
     }
     let pod = &the(&objects, "Deployment")["spec"]["template"];
-    for part in ["volumes", "priorityClassName", "imagePullSecrets"] {
+    for part in [
+        "volumes",
+        "priorityClassName",
+        "imagePullSecrets",
+        "topologySpreadConstraints",
+        "dnsPolicy",
+        "dnsConfig",
+        "nodeSelector",
+    ] {
         assert_eq!(pod["spec"][part], Value::Null, "{part}");
     }
     assert_eq!(pod["metadata"]["annotations"], Value::Null);
@@ -321,6 +374,11 @@ async fn what_is_asked_for_is_there() {
     assert_eq!(pod["metadata"]["annotations"], json!({"example.com/cost": "none"}));
     assert_eq!(pod["spec"]["priorityClassName"], "system-cluster-critical");
     assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "registry"}]));
+    assert_eq!(pod["spec"]["topologySpreadConstraints"][0]["topologyKey"], "topology.kubernetes.io/zone");
+    assert_eq!(
+        (&pod["spec"]["dnsPolicy"], &pod["spec"]["dnsConfig"]["searches"]),
+        (&json!("None"), &json!(["example.com"]))
+    );
     assert_eq!(
         pod["spec"]["volumes"],
         json!([
@@ -387,8 +445,88 @@ async fn a_bundle_may_be_in_a_secret_and_a_policy_may_let_everything_out() {
 }
 
 #[tokio::test]
+async fn a_digest_counts_instead_of_the_tag() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let objects = objects(&format!("image: {{repository: 'r:5000/o', tag: v1, digest: '{digest}'}}")).await;
+    let image = &the(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, &json!(format!("r:5000/o@{digest}")));
+}
+
+#[tokio::test]
 async fn the_definitions_may_be_those_of_another_release() {
     let objects = objects("crds: {enabled: false}").await;
     assert!(objects.iter().all(|object| object["kind"] != "CustomResourceDefinition"));
     assert_eq!(name(the(&objects, "Deployment")), super::RELEASE);
+}
+
+/// Each of the two may be chosen, and everything still belongs together.
+#[rstest]
+#[case::part("nameOverride: pulumi", "pulumi-deployments-operator", "pulumi")]
+#[case::other_part("nameOverride: runs", "pulumi-deployments-operator-runs", "runs")]
+#[case::whole("fullnameOverride: runs", "runs", "pulumi-deployments-operator")]
+#[tokio::test]
+async fn names_may_be_others(#[case] values: &str, #[case] full: &str, #[case] part: &str) {
+    let objects = objects(&format!("{values}\nservice: {{enabled: true}}")).await;
+    let deployment = the(&objects, "Deployment");
+    assert_eq!(name(deployment), full);
+    for kind in ["Service", "ServiceAccount"] {
+        assert_eq!(name(the(&objects, kind)), full, "{kind}");
+    }
+    let (binding, role) = (the(&objects, "ClusterRoleBinding"), format!("{full}.{}", super::NAMESPACE));
+    assert_eq!((name(binding), &binding["roleRef"]["name"]), (role.clone(), &json!(role)));
+    assert_eq!(binding["subjects"][0]["name"], full);
+    let selector = json!({"app.kubernetes.io/name": part, "app.kubernetes.io/instance": super::RELEASE});
+    assert_eq!(deployment["spec"]["selector"]["matchLabels"], selector);
+    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"], selector);
+    assert_eq!(the(&objects, "Service")["spec"]["selector"], selector);
+}
+
+#[tokio::test]
+async fn labels_are_on_everything_that_the_chart_makes() {
+    let objects = objects(&format!("{EVERYTHING}watchNamespaces: [a]")).await;
+    let made: Vec<_> = objects.iter().filter(|object| object["kind"] != "CustomResourceDefinition").collect();
+    assert!(made.len() > 10, "{}", made.len());
+    for object in made {
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["example.com/part"], "infrastructure", "{} {}", object["kind"], name(object));
+    }
+    let deployment = &the(&objects, "Deployment")["spec"];
+    assert_eq!(deployment["template"]["metadata"]["labels"]["example.com/part"], "infrastructure");
+    assert_eq!(deployment["selector"]["matchLabels"]["example.com/part"], Value::Null, "they may be changed");
+}
+
+#[tokio::test]
+async fn it_may_be_part_of_another_chart_and_rest_for_a_while() {
+    let objects = objects("enabled: true\nglobal: {team: platform}\nreplicas: 0").await;
+    assert_eq!(the(&objects, "Deployment")["spec"]["replicas"], 0);
+}
+
+#[rstest]
+#[case::text("512Mi")]
+#[case::fraction("'0.5'")]
+#[case::number("1")]
+#[case::thousandths("50m")]
+#[case::exponent("1e3")]
+#[tokio::test]
+async fn a_quantity_is_let_through(#[case] quantity: &str) {
+    let objects = objects(&format!("resources: {{limits: {{cpu: {quantity}}}}}")).await;
+    let container = &the(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_ne!(container["resources"]["limits"]["cpu"], Value::Null);
+}
+
+/// Kubernetes gets a new one now and then.
+#[test]
+fn the_known_fields_are_those_of_kubernetes() {
+    let path = format!("{}/{CHART}/values.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let values: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    for (value, known) in [
+        ("podSecurityContext", schemars::schema_for!(k8s_openapi::api::core::v1::PodSecurityContext)),
+        ("securityContext", schemars::schema_for!(k8s_openapi::api::core::v1::SecurityContext)),
+        ("dnsConfig", schemars::schema_for!(k8s_openapi::api::core::v1::PodDNSConfig)),
+    ] {
+        let names = |schema: &Value| {
+            schema["properties"].as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(names(&values["properties"][value]), names(known.as_value()), "{value}");
+    }
 }
