@@ -73,6 +73,8 @@ pub struct Context {
     pub allowed_backends: Vec<String>,
     /// Whether Secrets are watched; otherwise they are looked at by name now and then.
     pub watch_secrets: bool,
+    /// Whether stacks' outputs are written; otherwise a Deployment that declares some is told that they are not.
+    pub write_outputs: bool,
     /// Nothing is written remotely.
     pub suspend_all: bool,
     /// Publishes events.

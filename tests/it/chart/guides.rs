@@ -68,7 +68,43 @@ async fn definitions_that_were_applied_by_hand_are_taken_over() {
     crds_are_there(&plane).await;
 }
 
-/// The chart as it was before Deployments had `retry`.
+/// Values that an older chart did not have, and what it did instead.
+const LATER_VALUES: &[(&str, &str)] = &[
+    (".Values.crds.enabled", "true"),
+    (".Values.replicas", "1"),
+    (".Values.commonLabels", "(dict)"),
+    (".Values.nameOverride", "\"\""),
+    (".Values.fullnameOverride", "\"\""),
+    (".Values.topologySpreadConstraints", "(list)"),
+    (".Values.dnsPolicy", "\"\""),
+    (".Values.dnsConfig", "(dict)"),
+];
+
+/// Takes the later values out of a chart.
+fn without_later_values(chart: &Path) {
+    for file in fs::read_dir(chart.join("templates")).unwrap() {
+        let path = file.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let older = LATER_VALUES.iter().fold(text, |text, (value, instead)| text.replace(value, instead));
+        fs::write(path, older).unwrap();
+    }
+    let sections: Vec<_> = LATER_VALUES.iter().map(|(value, _)| value.split('.').nth(2).unwrap()).collect();
+    let file = chart.join("values.yaml");
+    let mut values: Value = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for section in &sections {
+        assert!(values.as_object_mut().unwrap().remove(*section).is_some(), "{section}");
+    }
+    fs::write(file, serde_saphyr::to_string(&values).unwrap()).unwrap();
+    let file = chart.join("values.schema.json");
+    let mut schema: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for section in &sections {
+        assert!(schema["properties"].as_object_mut().unwrap().remove(*section).is_some(), "{section}");
+    }
+    schema["required"].as_array_mut().unwrap().retain(|name| !sections.contains(&name.as_str().unwrap()));
+    fs::write(file, schema.to_string()).unwrap();
+}
+
+/// The chart as it was before Deployments had `retry`, and without the later values.
 fn earlier(into: &Path) {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join(CHART);
     for directory in ["templates", "files"] {
@@ -91,6 +127,7 @@ fn earlier(into: &Path) {
     assert_eq!(removed, 1, "one kind has it");
     let texts: Vec<_> = crds.iter().map(|crd| serde_saphyr::to_string(crd).unwrap()).collect();
     fs::write(file, texts.join("\n---\n")).unwrap();
+    without_later_values(into);
 }
 
 const PLAIN: &str = "
@@ -114,7 +151,7 @@ async fn an_upgrade_brings_the_definitions_along_and_an_uninstall_leaves_them() 
     let directory = tempfile::tempdir().unwrap();
     earlier(directory.path());
     let directory = directory.path().display();
-    let release = format!("--namespace {NAMESPACE} --create-namespace --set {IMAGE}");
+    let release = format!("--namespace {NAMESPACE} --create-namespace --set {IMAGE} --set logFormat=text");
     helm.shell(&format!("helm install {RELEASE} '{directory}' {release}")).await.success();
     let established =
         ["wait", "--for=condition=Established", "--timeout=30s", "crd/pulumideployments.deployments.pulumi.com"];
@@ -131,7 +168,12 @@ async fn an_upgrade_brings_the_definitions_along_and_an_uninstall_leaves_them() 
     let before = plane.kubectl(read, None).await.success();
     assert!(before.ends_with(" Running"), "{before}");
 
-    helm.shell(&format!("helm upgrade {RELEASE} {CHART} {release}")).await.success();
+    let upgrade = format!("helm upgrade {RELEASE} {CHART} --namespace {NAMESPACE}");
+    // What an older release was installed with has no value for what is new.
+    let refusal = helm.shell(&format!("{upgrade} --reuse-values")).await.failure();
+    assert!(refusal.contains("missing property 'crds'"), "{refusal}");
+    helm.shell(&format!("{upgrade} --reset-then-reuse-values")).await.success();
+    assert!(arguments(&plane).await.contains("--log-format=text"), "what was set is kept");
     eventually(SOON, "the new field is known", async || {
         let applied = plane.kubectl(["apply", "--filename=-"], Some(WITH_RETRY)).await;
         if applied.status.success() { Ok(()) } else { Err(applied.stderr) }

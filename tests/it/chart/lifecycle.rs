@@ -32,7 +32,7 @@ async fn own(plane: &ControlPlane, what: &str) -> Vec<String> {
 /// Its own rights in the whole cluster: those that people get by their roles are others.
 async fn of_the_operator(plane: &ControlPlane) -> Vec<String> {
     let mut found = own(plane, "clusterroles,clusterrolebindings").await;
-    found.retain(|name| name.ends_with(RELEASE));
+    found.retain(|name| name.ends_with(&format!("/{RELEASE}.{NAMESPACE}")));
     found
 }
 
@@ -73,14 +73,14 @@ spec: {settingsRef: {name: web}, operation: update}
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, keyless, policy, uninstall, keep, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, second, keyless, policy, uninstall, keep, remove] = blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
     crds_are_there(&plane).await;
     assert_eq!(
         arguments(&plane).await,
-        r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com","--watch-secrets=false"]"#
+        r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com","--watch-secrets=false","--write-outputs=false"]"#
     );
     assert_eq!(of_the_operator(&plane).await.len(), 2);
 
@@ -91,6 +91,11 @@ async fn the_commands_of_the_readme_work() {
     let upgraded = arguments(&plane).await;
     assert!(upgraded.contains(r#""--watch-namespace=platform","--watch-namespace=team""#), "{upgraded}");
     assert_eq!(of_the_operator(&plane).await, [""; 0]);
+    plane.kubectl(["create", "namespace", "shop"], None).await.success();
+    helm.shell(second).await.success();
+    crds_are_there(&plane).await;
+    helm.shell("helm uninstall second --namespace pulumi-deployments-second").await.success();
+    plane.kubectl(["delete", "namespace", "pulumi-deployments-second"], None).await.success();
     let notes = helm.shell(keyless).await.success();
     assert!(notes.contains("kubectl create serviceaccount pulumi --namespace=platform"), "{notes}");
     assert!(notes.contains("serviceAccount: {name: pulumi}") && !notes.contains("secretKeyRef"), "{notes}");
