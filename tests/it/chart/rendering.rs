@@ -496,9 +496,28 @@ async fn labels_are_on_everything_that_the_chart_makes() {
 }
 
 #[tokio::test]
-async fn it_may_be_part_of_another_chart_and_rest_for_a_while() {
-    let objects = objects("enabled: true\nglobal: {team: platform}\nreplicas: 0").await;
-    assert_eq!(the(&objects, "Deployment")["spec"]["replicas"], 0);
+async fn it_may_rest_for_a_while() {
+    assert_eq!(the(&objects("replicas: 0").await, "Deployment")["spec"]["replicas"], 0);
+}
+
+#[tokio::test]
+async fn it_may_be_part_of_another_chart() {
+    let whole = tempfile::tempdir().unwrap();
+    let dependency = format!("{{name: {0}, version: '>=0.1.0-0', condition: {0}.enabled}}", super::RELEASE);
+    let chart = format!("{{apiVersion: v2, name: platform, version: 1.0.0, dependencies: [{dependency}]}}");
+    fs::write(whole.path().join("Chart.yaml"), chart).unwrap();
+    fs::create_dir(whole.path().join("charts")).unwrap();
+    let part = format!("{}/{CHART}", env!("CARGO_MANIFEST_DIR"));
+    std::os::unix::fs::symlink(part, whole.path().join("charts").join(super::RELEASE)).unwrap();
+    for enabled in [true, false] {
+        let part = json!({"enabled": enabled, "image": {"repository": "registry.example.com/operator"}});
+        let mut values = json!({"global": {"team": "platform"}});
+        values[super::RELEASE] = part;
+        let whole = whole.path().display();
+        let template = format!("helm template platform '{whole}' --values - <<'END'\n{values}\nEND");
+        let manifest = Helm::alone().await.shell(&template).await.success();
+        assert_eq!(manifest.contains("kind: ServiceAccount"), enabled, "{manifest}");
+    }
 }
 
 #[rstest]

@@ -53,7 +53,7 @@ struct Right {
 impl fmt::Display for Right {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { verb, group, resource, scope, name } = self;
-        write!(out, "{verb} {resource}.{group}")?;
+        write!(out, "{verb} {}", format!("{resource}.{group}").trim_end_matches('.'))?;
         if let Some(name) = name {
             write!(out, " {name}")?;
         }
@@ -137,37 +137,26 @@ fn requests(audit: &Path) -> (BTreeSet<Right>, Vec<String>) {
 
 /// The rights that it takes to make these requests, and no more.
 ///
-/// Where the operator looks after the whole cluster, what was asked for in each of the story's namespaces takes a right in
-/// the cluster; its own namespace is not among them. A name counts where a role has names.
+/// Where the operator looks after the whole cluster, it takes a right there to ask for something in all of the cluster at
+/// once, or in each of the story's namespaces; its own is not among them. A name counts where a role has names.
 fn used(requests: &BTreeSet<Right>, granted: &BTreeSet<Right>, everywhere: bool) -> BTreeSet<Right> {
-    let mut used = BTreeSet::new();
-    let mut places = BTreeMap::<Right, BTreeSet<&str>>::new();
+    let namespace = |name: &str| Scope::Namespace(name.to_owned());
+    let mut places = BTreeMap::<Right, BTreeSet<Scope>>::new();
     for request in requests {
-        let any = Right { name: None, ..request.clone() };
-        match &request.scope {
-            Scope::Namespace(namespace) if everywhere && namespace != NAMESPACE => {
-                let right = limited(Right { scope: Scope::Cluster, ..any }, request, granted);
-                places.entry(right).or_default().insert(namespace);
-            }
-            _ => {
-                used.insert(limited(any, request, granted));
-            }
-        }
+        let is_anywhere = everywhere && request.scope != namespace(NAMESPACE);
+        let scope = if is_anywhere { Scope::Cluster } else { request.scope.clone() };
+        let right = limited(Right { scope, name: None, ..request.clone() }, request, granted);
+        places.entry(right).or_default().insert(request.scope.clone());
     }
-    for (right, namespaces) in places {
-        if NAMESPACES.iter().all(|namespace| namespaces.contains(namespace)) {
+    let mut used = BTreeSet::new();
+    for (right, scopes) in places {
+        if scopes.contains(&right.scope) || NAMESPACES.iter().all(|name| scopes.contains(&namespace(name))) {
             used.insert(right);
         } else {
-            let alone = |namespace: &str| Right { scope: Scope::Namespace(namespace.to_owned()), ..right.clone() };
-            used.extend(namespaces.into_iter().map(alone).filter(|_| !used_elsewhere(requests, &right)));
+            used.extend(scopes.into_iter().map(|scope| Right { scope, ..right.clone() }));
         }
     }
     used
-}
-
-/// Whether something was asked for in the whole cluster at once.
-fn used_elsewhere(requests: &BTreeSet<Right>, right: &Right) -> bool {
-    requests.iter().any(|request| Right { name: None, ..request.clone() } == *right)
 }
 
 /// The right with the name of the request's object, if there is such a right.

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{ConfigMap, Namespace},
+    api::{
+        core::v1::{ConfigMap, Namespace},
+        events::v1::Event,
+    },
 };
 use kube::{
     Api, Resource, ResourceExt,
@@ -229,6 +232,13 @@ impl Story<'_> {
             ("following", 2, "Succeeded"),
         ];
         self.stand(team, &expected).await;
+        eventually(SOON, "events of the operator", async || {
+            let events = self.api::<Event>(team).list(&ListParams::default()).await.map_err(|it| it.to_string())?;
+            let mut told = events.items.iter().filter(|it| it.reporting_instance.as_deref() == Some("operator-0"));
+            // What happens again is counted, in the event that told of it first.
+            if told.any(|it| it.series.is_some()) { Ok(()) } else { Err(format!("{:?}", events.items)) }
+        })
+        .await;
         for namespace in NAMESPACES {
             let outputs = self.api::<ConfigMap>(namespace).get_opt("web-outputs").await.unwrap();
             assert_eq!(outputs.is_some(), self.allowed.outputs, "{namespace}");
