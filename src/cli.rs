@@ -44,6 +44,11 @@ pub struct Run {
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub watch_secrets: bool,
 
+    /// Write stacks' outputs into Secrets and ConfigMaps. `false` needs no right to create and patch them: a Deployment
+    /// that declares outputs says so.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub write_outputs: bool,
+
     /// Address of /healthz, /readyz and /metrics; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -60,8 +65,24 @@ pub struct Run {
 
 impl From<Run> for operator::Options {
     fn from(run: Run) -> Self {
-        let Run { watch_namespaces, allowed_backends, suspend_all, watch_secrets, listen, log_format: _, unsafe_speed } =
-            run;
-        Self { watch_namespaces, allowed_backends, suspend_all, watch_secrets, listen, speed: unsafe_speed }
+        let Run {
+            watch_namespaces,
+            allowed_backends,
+            suspend_all,
+            watch_secrets,
+            write_outputs,
+            listen,
+            log_format: _,
+            unsafe_speed,
+        } = run;
+        Self {
+            watch_namespaces,
+            allowed_backends,
+            suspend_all,
+            watch_secrets,
+            write_outputs,
+            listen,
+            speed: unsafe_speed,
+        }
     }
 }

@@ -48,6 +48,8 @@ pub struct Options {
     /// Whether Secrets are watched, which needs the right to list them; otherwise those that something refers to are
     /// looked at by name every few minutes.
     pub watch_secrets: bool,
+    /// Whether stacks' outputs are written into Secrets and ConfigMaps, which needs the right to create and patch them.
+    pub write_outputs: bool,
     /// Address of `/healthz`, `/readyz` and `/metrics`.
     pub listen: SocketAddr,
     /// Divides the times that the operator waits for safety's sake; 1 outside tests.
@@ -127,6 +129,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         observer: Observer::new(ObserverConfig {
             fast: timings.observe_fast,
             slow: timings.observe_slow,
+            list_retry: timings.list_retry,
             ..ObserverConfig::default()
         }),
         memory: Memory::default(),
@@ -136,6 +139,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         timings,
         allowed_backends: options.allowed_backends,
         watch_secrets: options.watch_secrets,
+        write_outputs: options.write_outputs,
         suspend_all: options.suspend_all,
         recorder: Recorder::new(kube.clone(), reporter),
         kube,

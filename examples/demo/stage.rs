@@ -69,6 +69,7 @@ impl Operator {
             allowed_backends: vec![simulator.url()],
             suspend_all: false,
             watch_secrets: true,
+            write_outputs: true,
             listen: ([127, 0, 0, 1], 0).into(),
             speed: SPEED,
         };

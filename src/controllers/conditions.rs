@@ -21,6 +21,9 @@ pub const PAUSE_APPLIED: &str = "PauseApplied";
 /// The condition that says that the access token could not be renewed. It is there only then, and the token still good.
 pub const TOKEN_RENEWED: &str = "TokenRenewed";
 
+/// The condition that says that an organization's runs can't be followed as they should be. It is there only then.
+pub const OBSERVING: &str = "Observing";
+
 /// The condition that says that a schedule is not as declared. It is there only then.
 pub const SCHEDULES_APPLIED: &str = "SchedulesApplied";
 

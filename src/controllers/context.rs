@@ -73,6 +73,8 @@ pub struct Context {
     pub allowed_backends: Vec<String>,
     /// Whether Secrets are watched; otherwise they are looked at by name now and then.
     pub watch_secrets: bool,
+    /// Whether stacks' outputs are written; otherwise a Deployment that declares some is told that they are not.
+    pub write_outputs: bool,
     /// Nothing is written remotely.
     pub suspend_all: bool,
     /// Publishes events.
@@ -98,6 +100,8 @@ pub struct Timings {
     pub observe_fast: Duration,
     /// How often the observer looks while everything is queued.
     pub observe_slow: Duration,
+    /// How long a list of runs that was refused is not asked for again.
+    pub list_retry: Duration,
     /// How far apart two misses of a run must be to count as two.
     pub miss: Duration,
     /// When finalizers that cannot reach the service any more give up in a terminating namespace.
@@ -117,6 +121,7 @@ impl Timings {
             resync: seconds(300.0),
             observe_fast: seconds(2.0),
             observe_slow: seconds(10.0),
+            list_retry: seconds(60.0),
             miss: seconds(30.0),
             give_up_finalizing: seconds(600.0),
         }

@@ -1,4 +1,5 @@
-//! Secrets that are not watched: those that something refers to are looked at by name, every few minutes. IO.
+//! Secrets that are not watched: those that something refers to are looked at by name, every few minutes, and those that
+//! something waits for more often. IO.
 //!
 //! A watch needs the right to list all Secrets there are; this needs only to get each by its name. Only metadata is
 //! read. A change is seen later, but not where it matters at once: a run's gate and every push read for themselves, and
@@ -11,16 +12,29 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use tracing::warn;
 
-use super::{Context, caches::Scope, links::Link};
+use super::{
+    Context,
+    caches::Scope,
+    links::{Kind, Link, Resource},
+};
 use crate::api::settings::{SourceKind, SourceVersion};
 
 /// How many Secrets are looked at at once.
 const AT_ONCE: usize = 8;
 
+/// So often what something waits for is looked at while all are looked at once.
+const LOOKS: u32 = 16;
+
 /// Looks at every Secret that something refers to, and calls `changed` with namespace and name of what moved.
 pub async fn once(context: &Context, changed: impl Fn(&str, &str)) {
-    let wanted = context.wakers.links.sources(SourceKind::Secret);
-    stream::iter(&wanted)
+    look_at(context, &context.wakers.links.sources(SourceKind::Secret), changed).await;
+    // Others may be wanted by now, and known.
+    let wanted: HashSet<_> = context.wakers.links.sources(SourceKind::Secret).into_iter().collect();
+    context.sources.forget_unlisted(SourceKind::Secret, &Scope::All, &wanted, |_, _| ());
+}
+
+async fn look_at(context: &Context, secrets: &[(String, String)], changed: impl Fn(&str, &str)) {
+    stream::iter(secrets)
         .for_each_concurrent(AT_ONCE, |(namespace, name)| {
             let changed = &changed;
             async move {
@@ -37,18 +51,37 @@ pub async fn once(context: &Context, changed: impl Fn(&str, &str)) {
             }
         })
         .await;
-    // Others may be wanted by now, and known.
-    let wanted: HashSet<_> = context.wakers.links.sources(SourceKind::Secret).into_iter().collect();
-    context.sources.forget_unlisted(SourceKind::Secret, &Scope::All, &wanted, |_, _| ());
 }
 
 /// Looks at them for ever, and has those look again who refer to one that moved.
 pub async fn forever(context: Arc<Context>) {
+    let wake = |namespace: &str, name: &str| wake(&context, namespace, name);
+    let pause = async || {
+        let pause = context.timings.resync / LOOKS;
+        tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+    };
     loop {
-        let pause = context.timings.resync.mul_f64(0.5 + rand::random::<f64>() / 2.0);
-        tokio::time::sleep(pause).await;
-        once(&context, |namespace, name| wake(&context, namespace, name)).await;
+        for _ in 1..LOOKS {
+            pause().await;
+            look_at(&context, &awaited(&context), wake).await;
+        }
+        pause().await;
+        once(&context, wake).await;
     }
+}
+
+/// The Secrets that something waits for: those that were not there, and access tokens that are not accepted.
+fn awaited(context: &Context) -> Vec<(String, String)> {
+    let is_accepted = |organization: &Resource| {
+        context.connections.get(&organization.key()).is_some_and(|connection| connection.is_accepted())
+    };
+    let mut wanted = context.wakers.links.sources(SourceKind::Secret);
+    wanted.retain(|(namespace, name)| {
+        let dependents = context.wakers.links.dependents(&link(namespace, name));
+        context.sources.get(SourceKind::Secret, namespace, name).is_none()
+            || dependents.iter().any(|it| it.kind == Kind::Organization && !is_accepted(it))
+    });
+    wanted
 }
 
 /// Notes at which versions Secrets were just read, where no watch tells; others that refer to them look again.
@@ -65,6 +98,9 @@ pub fn learn(context: &Context, namespace: &str, sources: &[SourceVersion]) {
 }
 
 fn wake(context: &Context, namespace: &str, name: &str) {
-    let link = Link::Source { kind: SourceKind::Secret, namespace: namespace.to_owned(), name: name.to_owned() };
-    context.wakers.wake_dependents(&link);
+    context.wakers.wake_dependents(&link(namespace, name));
+}
+
+fn link(namespace: &str, name: &str) -> Link {
+    Link::Source { kind: SourceKind::Secret, namespace: namespace.to_owned(), name: name.to_owned() }
 }

@@ -7,10 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what the tests share is not seen as a test")]
 
 mod authorities;
+mod beside;
 mod guides;
 mod helm;
 mod lifecycle;
 mod operator;
+mod readme;
 mod rendering;
 mod rights;
 mod story;

@@ -21,7 +21,8 @@ fn root() -> PathBuf {
 pub struct Page {
     /// Its path in the repository.
     pub name: String,
-    text: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// A fenced block of a page.

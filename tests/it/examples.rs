@@ -215,16 +215,16 @@ async fn run_on_settings_change() {
 async fn timeouts() {
     let story = story("timeouts.yaml");
     let world = world_for(&story).await;
-    let stack = world.stack("billing/prod");
+    let stack = world.stack("payroll/prod");
     world.simulator.add_stack(&stack).unwrap();
     world.simulator.hold(&stack).unwrap();
     apply(&world, &story).await;
-    world.phase("billing-prod", Phase::Running).await;
+    world.phase("payroll-prod", Phase::Running).await;
     // The command in the comment, with less patience.
     let patch = r#"--patch={"spec": {"timeout": "1s"}}"#;
-    world.kubectl(&["patch", "pdep", "billing-prod", "--type=merge", patch], None).await;
-    assert_eq!(world.ended("billing-prod", 1).await.phase, Some(Phase::TimedOut));
-    assert!(run(&world, "billing/prod").canceled);
+    world.kubectl(&["patch", "pdep", "payroll-prod", "--type=merge", patch], None).await;
+    assert_eq!(world.ended("payroll-prod", 1).await.phase, Some(Phase::TimedOut));
+    assert!(run(&world, "payroll/prod").canceled);
     world.simulator.release(&stack).unwrap();
 }
 

@@ -425,6 +425,7 @@ async fn a_right_that_is_missing_is_named() {
         allowed_backends: vec![world.simulator.url()],
         suspend_all: false,
         watch_secrets: true,
+        write_outputs: true,
         listen: ([127, 0, 0, 1], 0).into(),
         speed: crate::world::SPEED,
     };

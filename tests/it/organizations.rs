@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail in any line")]
 
 use kube::api::ListParams;
+use pulumi_cloud_simulator::Fault;
 use pulumi_deployments_operator::api::{
     ConditionStatus, Deployment, Organization, StackDeploymentSettings,
     condition::{find, types},
@@ -90,6 +91,38 @@ async fn the_pause_is_applied_and_left_alone_when_it_is_not_given() {
     .await;
     assert_eq!((condition.status, condition.reason.as_str()), (ConditionStatus::False, "Forbidden"));
     world.organization_is("Connected").await;
+}
+
+#[tokio::test]
+async fn runs_that_cannot_be_followed_as_they_should_be_are_told_of() {
+    let world = World::new("degraded").await;
+    world.put_organization(json!({})).await;
+    world.simulator.add_stack(&world.stack("web/prod")).unwrap();
+    world.simulator.hold(&world.stack("web/prod")).unwrap();
+    let refusal =
+        Fault::on("ListOrganizationDeployments").organization(world.organization.clone()).always().answer(403);
+    let refusal = world.simulator.inject(refusal);
+    let target = json!({"organizationRef": {"name": "acme"}, "project": "web", "name": "prod"});
+    world.put_deployment("web", json!({"stack": target, "operation": "update"})).await;
+    let told = async |is_there: bool| {
+        let what = if is_there { "the condition is there" } else { "the condition is gone" };
+        eventually(SOON, what, async || {
+            let status = world.api::<Organization>().get("acme").await.unwrap().status.unwrap_or_default();
+            let found = find(&status.conditions, "Observing").cloned();
+            if found.is_some() == is_there { Ok(found) } else { Err(status) }
+        })
+        .await
+    };
+    let condition = told(true).await.unwrap();
+    assert_eq!((condition.status, condition.reason.as_str()), (ConditionStatus::False, "Degraded"));
+    assert!(condition.message.contains("their list is refused"), "{}", condition.message);
+    world.organization_is("Connected").await;
+    // Each is followed all the same.
+    world.phase("web", Phase::Running).await;
+    refusal.remove();
+    told(false).await;
+    world.simulator.release(&world.stack("web/prod")).unwrap();
+    assert_eq!(world.ended("web", 1).await.phase, Some(Phase::Succeeded));
 }
 
 #[tokio::test]

@@ -160,6 +160,33 @@ async fn nothing_is_written_into_what_belongs_to_others() {
     world.deployment("web", "says nothing", |status| told(status).is_none() && status.outputs.is_none()).await;
 }
 
+/// Nothing is read of the stack's state, which may hold secrets, and nothing is tried that is not allowed.
+#[tokio::test]
+async fn an_operator_that_may_write_none_says_so() {
+    let world = World::without_operator("outputs-off").await;
+    world.simulator.add_stack(&world.stack("web/prod")).unwrap();
+    world.start_operator(|options| options.write_outputs = false);
+    world.put_organization(json!({})).await;
+    put(&world, &json!({"url": "https://example.com", "password": {"secret": CANARY}}));
+    world.put_deployment("web", json!({"outputs": {"secret": {"name": "web"}, "configMap": {"name": "web"}}})).await;
+    let status = world
+        .deployment("web", "is refused", |status| told(status).is_some_and(|told| told.reason == "OutputsRefused"))
+        .await;
+    assert_eq!(
+        told(&status).unwrap().message,
+        "no outputs are written into ConfigMap web: this operator is run with --write-outputs=false, without the right to \
+         write Secrets and ConfigMaps; who runs it can turn that on (outputs.enabled of the Helm chart)"
+    );
+    let ready = find(&status.conditions, types::READY).unwrap();
+    assert_eq!((status.phase, ready.status), (Some(Phase::Succeeded), ConditionStatus::False));
+    assert!(world.requests("ExportStack").is_empty());
+    assert!(world.api::<Secret>().get_opt("web").await.unwrap().is_none());
+
+    // The next request runs all the same.
+    world.merge::<Deployment>("web", json!({"spec": {"rerun": "2"}})).await;
+    world.ended("web", 2).await;
+}
+
 #[tokio::test]
 async fn what_can_not_be_read_is_told_and_read_again() {
     let world = World::new("unread").await;

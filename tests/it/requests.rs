@@ -32,6 +32,7 @@ impl Operator {
     fn start(world: &World, suspend_all: bool) -> Self {
         let options = Options {
             watch_secrets: true,
+            write_outputs: true,
             watch_namespaces: vec![world.namespace.clone()],
             allowed_backends: vec![world.simulator.url()],
             suspend_all,

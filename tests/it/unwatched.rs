@@ -51,6 +51,17 @@ async fn a_change_of_a_secret_is_seen_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_rejected_token_that_is_replaced_is_seen() {
+    let world = world("renewed").await;
+    world.organization_is("Connected").await;
+    let token = world.token.clone();
+    world.put_secret("pulumi", &[("accessToken", "pul-of-nobody")]).await;
+    world.organization_is("TokenRejected").await;
+    world.put_secret("pulumi", &[("accessToken", token.as_str())]).await;
+    world.organization_is("Connected").await;
+}
+
+#[tokio::test]
 async fn a_run_gets_the_latest_value_at_once() {
     let world = world("gate").await;
     world.put_secret("db", &[("password", "one")]).await;

@@ -112,6 +112,7 @@ impl World {
             allowed_backends: vec![self.simulator.url()],
             suspend_all: false,
             watch_secrets: true,
+            write_outputs: true,
             listen: ([127, 0, 0, 1], 0).into(),
             speed: SPEED,
         };

@@ -15,7 +15,7 @@
 - apiGroups: [""]
   resources: [{{ if include "pulumi-deployments-operator.watchSecrets" . }}secrets, {{ end }}configmaps]
   verbs: [list, watch]
-{{- if .Values.outputs.enabled }}
+{{- if include "pulumi-deployments-operator.writeOutputs" . }}
 # Stacks' outputs are written into those of a Deployment's own, and into no others.
 - apiGroups: [""]
   resources: [secrets, configmaps]

@@ -83,6 +83,7 @@ fn accept(context: &Context, this: &Resource, accepted: bool) -> Option<Arc<Conn
     if accepted {
         connection.governor.token_changed();
         context.observer.connect(&connection.key, &connection.organization, connection.client.clone());
+        context.observer.on_trouble(&connection.key, context.wakers.callback(this.clone()));
     }
     Some(connection)
 }

@@ -55,6 +55,7 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
         users: Vec::new(),
         token: Token::NotRead,
         renewal: Renewal::NotNeeded,
+        trouble: context.observer.health(&this.key()).lasting,
         look: Look::NotDue,
     };
     if inputs.deleting {

@@ -35,6 +35,8 @@ pub struct Inputs {
     pub token: Token,
     /// How it is kept fresh.
     pub renewal: Renewal,
+    /// Why its runs can't be followed as they should be, where that lasts.
+    pub trouble: Option<String>,
     /// What looking at the service gave.
     pub look: Look,
 }
@@ -184,6 +186,7 @@ pub(super) mod tests {
             users: vec![],
             token: Token::Found,
             renewal: Renewal::NotNeeded,
+            trouble: None,
             look: Look::Seen(seen(false)),
         }
     }

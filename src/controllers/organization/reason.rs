@@ -21,4 +21,6 @@ pub enum Reason {
     InUse,
     /// The request budget has no room.
     AwaitingBudget,
+    /// Its runs can't be followed as they should be.
+    Degraded,
 }

@@ -12,7 +12,8 @@ use crate::{
     },
     controllers::{
         conditions::{
-            AWAITING_BUDGET, Standing, TOKEN_RENEWED, Words, condition, remove, set, set_pause_applied, set_standing,
+            AWAITING_BUDGET, OBSERVING, Standing, TOKEN_RENEWED, Words, condition, remove, set, set_pause_applied,
+            set_standing,
         },
         context::Happening,
         requeue::Consequence,
@@ -24,6 +25,7 @@ use crate::{
 pub fn status(old: &OrganizationStatus, inputs: &Inputs, outcome: &Outcome, now: Time) -> OrganizationStatus {
     let mut next = old.clone();
     set_token_renewed(&mut next.conditions, inputs, now);
+    set_observing(&mut next.conditions, inputs, now);
     next.name = Some(inputs.name.clone());
     let standing = match outcome {
         Outcome::Nothing => return OrganizationStatus { conditions: next.conditions, ..old.clone() },
@@ -80,6 +82,18 @@ fn set_token_renewed(conditions: &mut Vec<Condition>, inputs: &Inputs, now: Time
     }
 }
 
+/// Says that runs can't be followed as they should be.
+fn set_observing(conditions: &mut Vec<Condition>, inputs: &Inputs, now: Time) {
+    match &inputs.trouble {
+        Some(trouble) => {
+            let words = Words::new(Reason::Degraded, trouble);
+            let Words { reason, message } = &words;
+            set(conditions, condition(OBSERVING, ConditionStatus::False, reason, message, inputs.generation, now));
+        }
+        None => remove(conditions, OBSERVING),
+    }
+}
+
 fn listed(users: &[String]) -> String {
     const SHOWN: usize = 3;
     let mut text = users.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -95,13 +109,12 @@ pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happeni
     let ready = |status: &OrganizationStatus| {
         find(&status.conditions, types::READY).map(|ready| (ready.status, ready.reason.clone(), ready.message.clone()))
     };
-    let renewed = |status: &OrganizationStatus| find(&status.conditions, TOKEN_RENEWED).cloned();
-    let warning = renewed(new).filter(|_| renewed(old).is_none()).map(|failed| Happening {
-        warning: true,
-        reason: "TokenNotRenewed",
-        action: "Renew",
-        note: failed.message,
-    });
+    let begins = |condition: &str, reason: &'static str, action: &'static str| {
+        let there = find(&new.conditions, condition).filter(|_| find(&old.conditions, condition).is_none());
+        there.map(|there| Happening { warning: true, reason, action, note: there.message.clone() })
+    };
+    let warnings =
+        [begins(TOKEN_RENEWED, "TokenNotRenewed", "Renew"), begins(OBSERVING, "ObservingDegraded", "Observe")];
     let (before, after) = (ready(old), ready(new));
     let told = match (before, after) {
         (before, Some((ConditionStatus::True, _, note)))
@@ -119,7 +132,7 @@ pub fn events(old: &OrganizationStatus, new: &OrganizationStatus) -> Vec<Happeni
         }
         _ => None,
     };
-    warning.into_iter().chain(told).collect()
+    warnings.into_iter().flatten().chain(told).collect()
 }
 
 #[cfg(test)]

@@ -100,6 +100,8 @@ pub struct Sighting {
 pub struct Health {
     /// Why they can't be followed as they should be, in a sentence.
     pub degraded: Option<String>,
+    /// The same, when it will not have passed by the next look: a list that is refused, or look after look that failed.
+    pub lasting: Option<String>,
     /// How long ago the last look began that showed all that was due. `None`: there has been none since something
     /// has been followed.
     pub lag: Option<Duration>,
@@ -150,6 +152,11 @@ impl Observer {
         if office.connect(organization, client) {
             self.watch(organization_key, office);
         }
+    }
+
+    /// Has somebody told when lasting trouble with following an organization's runs begins, changes or ends.
+    pub fn on_trouble(&self, organization_key: &str, wake: Wake) {
+        self.lock().organization(organization_key).told = Some(wake);
     }
 
     /// Stops reading an organization's runs. What is known of them stays.
@@ -321,7 +328,8 @@ async fn watch(observer: Weak<Observer>, key: String, epoch: u64) {
                     }
                     None => continue,
                 };
-                observer.on(&key, |office| office.conclude(&key, &order, outcome));
+                let told = observer.on(&key, |office| office.conclude(&key, &order, outcome)).flatten();
+                ring(told.as_slice());
             }
         }
     }

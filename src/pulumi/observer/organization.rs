@@ -10,6 +10,7 @@ use super::board::Board;
 use super::look::Outcome;
 use super::{Health, ObserverConfig};
 use crate::pulumi::client::Client;
+use crate::pulumi::governor::Wake;
 
 /// How often a list may fail to answer in a row before the runs are read by id instead, for a while.
 const PATIENCE: u32 = 3;
@@ -31,6 +32,8 @@ pub(super) struct Organization {
     failures: u32,
     list_refused_at: Option<Instant>,
     degraded: Option<String>,
+    /// Who wants to know when that begins or ends for longer.
+    pub told: Option<Wake>,
 }
 
 /// What to read with.
@@ -72,6 +75,7 @@ impl Organization {
             failures: 0,
             list_refused_at: None,
             degraded: None,
+            told: None,
         }
     }
 
@@ -151,11 +155,12 @@ impl Organization {
         Next::Look(Order { connection, with_list, impatient: self.failures >= PATIENCE })
     }
 
-    /// Notes what a look came to.
-    pub(super) fn conclude(&mut self, key: &str, order: &Order, outcome: Outcome) {
+    /// Notes what a look came to, and says whom to tell of it.
+    pub(super) fn conclude(&mut self, key: &str, order: &Order, outcome: Outcome) -> Option<Wake> {
         if order.connection.replaced.is_cancelled() {
-            return;
+            return None;
         }
+        let before = self.lasting();
         let Outcome { complete, list_refused, failure } = outcome;
         if order.with_list {
             self.list_refused_at = list_refused.as_ref().and(self.looked_at);
@@ -177,11 +182,18 @@ impl Organization {
             tracing::warn!(organization = key, reason, "following runs is degraded");
         }
         self.degraded = reason;
+        self.told.clone().filter(|_| self.lasting() != before)
+    }
+
+    /// Trouble that will not have passed by the next look.
+    fn lasting(&self) -> Option<String> {
+        self.degraded.clone().filter(|_| self.list_refused_at.is_some() || self.failures >= PATIENCE)
     }
 
     pub(super) fn health(&self, now: Instant) -> Health {
         Health {
             degraded: self.degraded.clone(),
+            lasting: self.lasting(),
             lag: self.complete_at.map(|at| now.saturating_duration_since(at)),
             active: self.board.active().count(),
         }

@@ -300,6 +300,7 @@ fn a_refused_list_is_tried_again_later() {
     organization.conclude("acme", &order, Outcome { complete: true, list_refused, failure: None });
     let reason = organization.health(now).degraded;
     assert!(reason.is_some());
+    assert_eq!(organization.health(now).lasting, reason, "at once, since it is not tried again soon");
 
     let config = ObserverConfig { list_retry: 3 * S, ..CONFIG };
     let Next::Look(order) = organization.next(7, &config, now + 2 * S) else { panic!("no look") };
@@ -310,6 +311,23 @@ fn a_refused_list_is_tried_again_later() {
     assert!(order.with_list);
     organization.conclude("acme", &order, Outcome { complete: true, ..Outcome::default() });
     assert_eq!(organization.health(now).degraded, None);
+}
+
+#[test]
+fn trouble_that_lasts_is_told_when_it_begins_and_when_it_ends() {
+    let mut now = Instant::now();
+    let mut organization = organization(now);
+    organization.told = Some(Arc::new(|| ()));
+    let mut told = vec![];
+    for fails in [true, true, true, true, false, false] {
+        now += 60 * S;
+        let order = look(&mut organization, now);
+        let failure = fails.then(|| Error::local(Class::Unavailable, "Test", "no"));
+        let outcome = Outcome { complete: !fails, failure, ..Outcome::default() };
+        told.push(organization.conclude("acme", &order, outcome).is_some());
+        assert_eq!(organization.health(now).degraded.is_some(), fails);
+    }
+    assert_eq!(told, [false, false, true, false, true, false]);
 }
 
 #[test]

@@ -55,6 +55,7 @@ async fn main() -> Result<()> {
         allowed_backends: vec![world.simulator.url()],
         suspend_all: false,
         watch_secrets: true,
+        write_outputs: true,
         listen: ([127, 0, 0, 1], 0).into(),
         speed: 1.0,
     };

@@ -55,7 +55,7 @@ async fn it_is_trusted_when_its_certificate_is_given() {
     });
     plane.kubectl(["apply", "--filename=-"], Some(&bundle.to_string())).await.success();
     let upgrade = "helm upgrade pulumi-deployments-operator charts/pulumi-deployments-operator \
-                   --namespace pulumi-deployments --reuse-values --set caBundle.configMapName=authorities";
+                   --namespace pulumi-deployments --reset-then-reuse-values --set caBundle.configMapName=authorities";
     helm.shell(upgrade).await.success();
     let _operator = Operator::start(&mut plane).await;
     // It is reached, and knows neither the token nor the path.

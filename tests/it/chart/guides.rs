@@ -4,7 +4,11 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::{CHART, IMAGE, NAMESPACE, RELEASE, helm::Helm, lifecycle::arguments};
+use super::{
+    CHART, IMAGE, NAMESPACE, RELEASE,
+    helm::Helm,
+    lifecycle::{arguments, crds_are_there},
+};
 use crate::{
     control_plane::ControlPlane,
     docs::Page,
@@ -23,11 +27,13 @@ async fn the_commands_of_the_guides_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
     let [install] = commands("README.md").try_into().unwrap();
-    assert_eq!(commands("docs/getting-started.md"), [install.clone()]);
+    assert_eq!(commands("docs/getting-started.md"), std::slice::from_ref(&install));
     let [upgrade, brake, go_on, uninstall] = commands("docs/operations.md").try_into().unwrap();
+    let [keyless] = commands("docs/keyless.md").try_into().unwrap();
     let elsewhere = Page::all().into_iter().map(|page| page.name).filter(|name| !name.contains("charts/"));
-    let others =
-        elsewhere.filter(|name| !["README.md", "docs/getting-started.md", "docs/operations.md"].contains(&&**name));
+    let others = elsewhere.filter(|name| {
+        !["README.md", "docs/getting-started.md", "docs/keyless.md", "docs/operations.md"].contains(&&**name)
+    });
     for page in others {
         assert_eq!(commands(&page), [""; 0], "{page}: no test runs these");
     }
@@ -40,12 +46,65 @@ async fn the_commands_of_the_guides_work() {
     assert!(arguments(&plane).await.contains("--suspend-all"));
     helm.shell(&go_on).await.success();
     assert_eq!(arguments(&plane).await, usual);
+    let notes = helm.shell(&keyless).await.success();
+    assert!(notes.contains("serviceAccount: {name: pulumi}"), "{notes}");
     helm.shell(&uninstall).await.success();
     let list = helm.shell("helm list --all-namespaces --short").await.success();
     assert_eq!(list.trim(), "");
 }
 
-/// The chart as it was before Deployments had `retry`.
+#[tokio::test]
+async fn definitions_that_were_applied_by_hand_are_taken_over() {
+    let mut plane = ControlPlane::start(|options| options).await;
+    let helm = Helm::of(&mut plane).await;
+    let page = Page::of("README.md");
+    let by_hand = page.text.lines().find(|line| line.starts_with("kubectl apply --filename=crds")).unwrap();
+    helm.shell(by_hand).await.success();
+    let [install] = commands("README.md").try_into().unwrap();
+    let refusal = helm.shell(&install).await.failure();
+    assert!(refusal.contains("invalid ownership metadata"), "{refusal}");
+    assert!(page.text.contains("add `--take-ownership`"));
+    helm.shell(&format!("{} --take-ownership", install.trim_end())).await.success();
+    crds_are_there(&plane).await;
+}
+
+/// Values that an older chart did not have, and what it did instead.
+const LATER_VALUES: &[(&str, &str)] = &[
+    (".Values.crds.enabled", "true"),
+    (".Values.replicas", "1"),
+    (".Values.commonLabels", "(dict)"),
+    (".Values.nameOverride", "\"\""),
+    (".Values.fullnameOverride", "\"\""),
+    (".Values.topologySpreadConstraints", "(list)"),
+    (".Values.dnsPolicy", "\"\""),
+    (".Values.dnsConfig", "(dict)"),
+];
+
+/// Takes the later values out of a chart.
+fn without_later_values(chart: &Path) {
+    for file in fs::read_dir(chart.join("templates")).unwrap() {
+        let path = file.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let older = LATER_VALUES.iter().fold(text, |text, (value, instead)| text.replace(value, instead));
+        fs::write(path, older).unwrap();
+    }
+    let sections: Vec<_> = LATER_VALUES.iter().map(|(value, _)| value.split('.').nth(2).unwrap()).collect();
+    let file = chart.join("values.yaml");
+    let mut values: Value = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for section in &sections {
+        assert!(values.as_object_mut().unwrap().remove(*section).is_some(), "{section}");
+    }
+    fs::write(file, serde_saphyr::to_string(&values).unwrap()).unwrap();
+    let file = chart.join("values.schema.json");
+    let mut schema: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for section in &sections {
+        assert!(schema["properties"].as_object_mut().unwrap().remove(*section).is_some(), "{section}");
+    }
+    schema["required"].as_array_mut().unwrap().retain(|name| !sections.contains(&name.as_str().unwrap()));
+    fs::write(file, schema.to_string()).unwrap();
+}
+
+/// The chart as it was before Deployments had `retry`, and without the later values.
 fn earlier(into: &Path) {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join(CHART);
     for directory in ["templates", "files"] {
@@ -68,6 +127,7 @@ fn earlier(into: &Path) {
     assert_eq!(removed, 1, "one kind has it");
     let texts: Vec<_> = crds.iter().map(|crd| serde_saphyr::to_string(crd).unwrap()).collect();
     fs::write(file, texts.join("\n---\n")).unwrap();
+    without_later_values(into);
 }
 
 const PLAIN: &str = "
@@ -91,7 +151,7 @@ async fn an_upgrade_brings_the_definitions_along_and_an_uninstall_leaves_them() 
     let directory = tempfile::tempdir().unwrap();
     earlier(directory.path());
     let directory = directory.path().display();
-    let release = format!("--namespace {NAMESPACE} --create-namespace --set {IMAGE}");
+    let release = format!("--namespace {NAMESPACE} --create-namespace --set {IMAGE} --set logFormat=text");
     helm.shell(&format!("helm install {RELEASE} '{directory}' {release}")).await.success();
     let established =
         ["wait", "--for=condition=Established", "--timeout=30s", "crd/pulumideployments.deployments.pulumi.com"];
@@ -108,7 +168,12 @@ async fn an_upgrade_brings_the_definitions_along_and_an_uninstall_leaves_them() 
     let before = plane.kubectl(read, None).await.success();
     assert!(before.ends_with(" Running"), "{before}");
 
-    helm.shell(&format!("helm upgrade {RELEASE} {CHART} {release}")).await.success();
+    let upgrade = format!("helm upgrade {RELEASE} {CHART} --namespace {NAMESPACE}");
+    // What an older release was installed with has no value for what is new.
+    let refusal = helm.shell(&format!("{upgrade} --reuse-values")).await.failure();
+    assert!(refusal.contains("missing property 'crds'"), "{refusal}");
+    helm.shell(&format!("{upgrade} --reset-then-reuse-values")).await.success();
+    assert!(arguments(&plane).await.contains("--log-format=text"), "what was set is kept");
     eventually(SOON, "the new field is known", async || {
         let applied = plane.kubectl(["apply", "--filename=-"], Some(WITH_RETRY)).await;
         if applied.status.success() { Ok(()) } else { Err(applied.stderr) }

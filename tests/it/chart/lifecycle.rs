@@ -32,11 +32,11 @@ async fn own(plane: &ControlPlane, what: &str) -> Vec<String> {
 /// Its own rights in the whole cluster: those that people get by their roles are others.
 async fn of_the_operator(plane: &ControlPlane) -> Vec<String> {
     let mut found = own(plane, "clusterroles,clusterrolebindings").await;
-    found.retain(|name| name.ends_with(RELEASE));
+    found.retain(|name| name.ends_with(&format!("/{RELEASE}.{NAMESPACE}")));
     found
 }
 
-async fn crds_are_there(plane: &ControlPlane) {
+pub async fn crds_are_there(plane: &ControlPlane) {
     for crd in crd::all().unwrap() {
         let name = format!("crd/{}", crd.name_any());
         plane.kubectl(["wait", &name, "--for=condition=Established", "--timeout=30s"], None).await.success();
@@ -56,18 +56,31 @@ pub async fn arguments(plane: &ControlPlane) -> String {
     plane.kubectl(["get", &name, "--namespace", NAMESPACE, path], None).await.success()
 }
 
+/// What a team has.
+const TEAM: &str = "
+apiVersion: deployments.pulumi.com/v1alpha1
+kind: StackDeploymentSettings
+metadata: {name: web, namespace: team}
+spec: {stack: {organizationRef: {name: acme}, project: web, name: prod}}
+---
+apiVersion: deployments.pulumi.com/v1alpha1
+kind: Deployment
+metadata: {name: web, namespace: team}
+spec: {settingsRef: {name: web}, operation: update}
+";
+
 #[tokio::test]
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, keyless, policy, uninstall, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, second, keyless, policy, uninstall, keep, remove] = blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
     crds_are_there(&plane).await;
     assert_eq!(
         arguments(&plane).await,
-        r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com","--watch-secrets=false"]"#
+        r#"["run","--log-format=json","--allowed-backend=https://api.pulumi.com","--watch-secrets=false","--write-outputs=false"]"#
     );
     assert_eq!(of_the_operator(&plane).await.len(), 2);
 
@@ -78,6 +91,11 @@ async fn the_commands_of_the_readme_work() {
     let upgraded = arguments(&plane).await;
     assert!(upgraded.contains(r#""--watch-namespace=platform","--watch-namespace=team""#), "{upgraded}");
     assert_eq!(of_the_operator(&plane).await, [""; 0]);
+    plane.kubectl(["create", "namespace", "shop"], None).await.success();
+    helm.shell(second).await.success();
+    crds_are_there(&plane).await;
+    helm.shell("helm uninstall second --namespace pulumi-deployments-second").await.success();
+    plane.kubectl(["delete", "namespace", "pulumi-deployments-second"], None).await.success();
     let notes = helm.shell(keyless).await.success();
     assert!(notes.contains("kubectl create serviceaccount pulumi --namespace=platform"), "{notes}");
     assert!(notes.contains("serviceAccount: {name: pulumi}") && !notes.contains("secretKeyRef"), "{notes}");
@@ -98,8 +116,9 @@ async fn the_commands_of_the_readme_work() {
 
     // The next step that the notes tell, with a name in place of NAME-IN-PULUMI-CLOUD.
     let next = notes.split("to work with:\n").nth(1).unwrap().split("It is ready when").next().unwrap();
-    let next: Vec<&str> = next.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
-    let next = next.join("\n");
+    let (next, trust) = next.split_once("\nEND\n").unwrap();
+    assert!(trust.contains("subject system:serviceaccount:platform:pulumi"), "{trust}");
+    let next = format!("{next}\nEND\n");
     helm.shell(&next.replace("$PULUMI_ACCESS_TOKEN", "pul-0").replace("NAME-IN-PULUMI-CLOUD", "acme")).await.success();
     let organization = ["organization.deployments.pulumi.com/acme".to_owned()];
     assert_eq!(names(&plane, "pulumi").await, organization);
@@ -114,6 +133,10 @@ async fn the_commands_of_the_readme_work() {
     crds_are_there(&plane).await;
     assert_eq!(names(&plane, "pulumi").await, organization);
 
+    plane.kubectl(["apply", "--filename=-"], Some(TEAM)).await.success();
+    helm.shell(keep).await.success();
+    let policies = ["get", "sds,pdep", "--namespace=team", "--output=jsonpath={.items[*].spec.deletionPolicy}"];
+    assert_eq!(plane.kubectl(policies, None).await.success(), "Retain Orphan");
     helm.shell(remove).await.success();
     eventually(SOON, "nothing is left", async || {
         let left = names(&plane, "customresourcedefinitions,namespaces").await;

@@ -14,8 +14,11 @@ use super::{NAMESPACE, RELEASE};
 use crate::{
     control_plane::ControlPlane,
     eventually::{SOON, eventually},
-    world::SPEED,
 };
+
+/// Divides the operator's waiting times. Less than elsewhere, since much happens at once here, and a create that was not
+/// sent in time is put off.
+const SPEED: f64 = 8.0;
 
 /// The running operator. Dropping it kills it.
 pub struct Operator {
@@ -26,7 +29,12 @@ pub struct Operator {
 impl Operator {
     /// Starts what the chart's Deployment describes, and waits until its probes would let it pass.
     pub async fn start(plane: &mut ControlPlane) -> Self {
-        let get = ["get", "deployments.apps", RELEASE, "--namespace", NAMESPACE, "--output=json"];
+        Self::start_in(plane, NAMESPACE).await
+    }
+
+    /// The same for a release of the same name in another namespace.
+    pub async fn start_in(plane: &mut ControlPlane, namespace: &str) -> Self {
+        let get = ["get", "deployments.apps", RELEASE, "--namespace", namespace, "--output=json"];
         let deployment: Value = serde_json::from_str(&plane.kubectl(get, None).await.success()).unwrap();
         let pod = &deployment["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
@@ -36,11 +44,11 @@ impl Operator {
         let files = tempfile::tempdir().unwrap();
         let kubeconfig = files.path().join("kubeconfig");
         let account = pod["serviceAccountName"].as_str().unwrap();
-        let create = ["create", "token", account, "--namespace", NAMESPACE];
+        let create = ["create", "token", account, "--namespace", namespace];
         let token = plane.kubectl(create, None).await.success();
-        fs::write(&kubeconfig, credentials(plane, token.trim()).to_string()).unwrap();
+        fs::write(&kubeconfig, credentials(plane, token.trim(), namespace).to_string()).unwrap();
 
-        mount(plane, pod, files.path()).await;
+        mount(plane, pod, namespace, files.path()).await;
         let environment = container["env"].as_array().unwrap().iter().filter_map(|variable| {
             let value = variable["value"].as_str()?;
             let mounted =
@@ -105,13 +113,13 @@ impl Operator {
 }
 
 /// Puts the files of the pod's ConfigMaps where its volumes would be, each under the volume's name.
-async fn mount(plane: &ControlPlane, pod: &Value, directory: &Path) {
+async fn mount(plane: &ControlPlane, pod: &Value, namespace: &str, directory: &Path) {
     for volume in pod["volumes"].as_array().into_iter().flatten() {
         let path = directory.join(volume["name"].as_str().unwrap());
         fs::create_dir(&path).unwrap();
         let source = &volume["configMap"];
         let name = source["name"].as_str().unwrap();
-        let get = ["get", "configmap", name, "--namespace", NAMESPACE, "--output=json"];
+        let get = ["get", "configmap", name, "--namespace", namespace, "--output=json"];
         let map: Value = serde_json::from_str(&plane.kubectl(get, None).await.success()).unwrap();
         for item in source["items"].as_array().unwrap() {
             let content = map["data"][item["key"].as_str().unwrap()].as_str().unwrap();
@@ -121,7 +129,7 @@ async fn mount(plane: &ControlPlane, pod: &Value, directory: &Path) {
 }
 
 /// A kubeconfig, which says the same as what a pod finds in its file system.
-fn credentials(plane: &mut ControlPlane, token: &str) -> Value {
+fn credentials(plane: &mut ControlPlane, token: &str, namespace: &str) -> Value {
     let cluster = plane.cluster();
     json!({
         "apiVersion": "v1",
@@ -129,7 +137,7 @@ fn credentials(plane: &mut ControlPlane, token: &str) -> Value {
         "clusters": [{"name": "local", "cluster": {"server": cluster.url(), "certificate-authority": cluster.ca()}}],
         "users": [{"name": "operator", "user": {"token": token}}],
         "contexts": [
-            {"name": "local", "context": {"cluster": "local", "user": "operator", "namespace": NAMESPACE}},
+            {"name": "local", "context": {"cluster": "local", "user": "operator", "namespace": namespace}},
         ],
         "current-context": "local",
     })

@@ -12,6 +12,8 @@ const NAMED: &str = "image: {repository: registry.example.com/operator}\n";
 
 /// Every switch, turned.
 pub const EVERYTHING: &str = "
+commonLabels: {example.com/part: infrastructure}
+outputs: {enabled: true}
 imagePullSecrets: [{name: registry}]
 keyless: {enabled: true, serviceAccountNames: [pulumi, other]}
 approvalPolicy: {enabled: true}
@@ -33,6 +35,9 @@ extraVolumeMounts: [{name: scratch, mountPath: /scratch}]
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: dedicated, operator: Exists}]
 affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/arch, operator: In, values: [amd64]}]}]}}}
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}]
+dnsPolicy: None
+dnsConfig: {nameservers: [10.0.0.10], searches: [example.com], options: [{name: ndots, value: '2'}]}
 ";
 
 /// The objects of the chart, with values as a YAML document.
@@ -86,6 +91,10 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::a_typing_error_further_in("image: {tags: v1}", "at '/image': additional properties 'tags' not allowed")]
 #[case::a_tag_that_became_a_number("image: {tag: 1.10}", "at '/image/tag': got number, want string")]
 #[case::a_tag_in_the_wrong_place("image: {repository: 'example.com/operator:v1'}", "at '/image/repository'")]
+#[case::a_digest_without_its_algorithm(
+    "image: {digest: 0c24c0bbb1ff8eb03d5a3e4a3fbc1a6f1a7a42a2be1a54a3a9b8dd4f4fd9f5e1}",
+    "at '/image/digest'"
+)]
 #[case::a_pull_policy("image: {pullPolicy: never}", "must be one of 'Always', 'IfNotPresent', 'Never'")]
 #[case::one_namespace_without_a_list("watchNamespaces: team", "at '/watchNamespaces': got string, want array")]
 #[case::no_name_of_a_namespace("watchNamespaces: [My_Team]", "at '/watchNamespaces/0': 'My_Team' does not match")]
@@ -96,6 +105,33 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::a_log_format("logFormat: xml", "at '/logFormat': value must be one of 'json', 'text'")]
 #[case::nobodys_account("serviceAccount: {create: false}", "at '/serviceAccount/name': minLength: got 0, want 1")]
 #[case::a_switch_that_is_no_switch("secrets: {watch: 'no'}", "at '/secrets/watch': got string, want null or boolean")]
+#[case::a_word_for_outputs("outputs: {enabled: 'no'}", "at '/outputs/enabled': got string, want null or boolean")]
+#[case::a_word_for_the_definitions("crds: false", "at '/crds': got boolean, want object")]
+#[case::two_pods("replicas: 2", "at '/replicas': value must be one of 0, 1")]
+#[case::no_name("fullnameOverride: My_Operator", "at '/fullnameOverride': 'My_Operator' does not match")]
+#[case::a_label_of_the_charts_own("commonLabels: {helm.sh/chart: x}", "at '/commonLabels/helm.sh~1chart'")]
+#[case::no_quantity("resources: {limits: {memory: 512MB}}", "at '/resources/limits/memory': '512MB' does not match")]
+#[case::a_negative_quantity(
+    "resources: {requests: {cpu: -1}}",
+    "at '/resources/requests/cpu': minimum: got -1, want 0"
+)]
+#[case::a_typing_error_in_the_context(
+    "podSecurityContext: {runAsNonroot: true}",
+    "at '/podSecurityContext': additional properties 'runAsNonroot' not allowed"
+)]
+#[case::a_field_of_the_pods_alone(
+    "securityContext: {fsGroup: 1}",
+    "at '/securityContext': additional properties 'fsGroup' not allowed"
+)]
+#[case::a_policy_for_names("dnsPolicy: Cluster", "at '/dnsPolicy': value must be one of")]
+#[case::servers_in_the_wrong_place(
+    "dnsConfig: {servers: [10.0.0.1]}",
+    "at '/dnsConfig': additional properties 'servers' not allowed"
+)]
+#[case::a_constraint_without_a_topology(
+    "topologySpreadConstraints: [{maxSkew: 1}]",
+    "missing properties 'topologyKey'"
+)]
 #[case::a_switch_with_another_name(
     "outputs: {write: true}",
     "at '/outputs': additional properties 'write' not allowed"
@@ -104,6 +140,18 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::one_account_without_a_list(
     "keyless: {serviceAccountNames: pulumi}",
     "at '/keyless/serviceAccountNames': got string, want array"
+)]
+#[case::accounts_of_nobody(
+    "image: {repository: r}\nkeyless: {serviceAccountNames: [pulumi]}",
+    "keyless.serviceAccountNames is set, and keyless.enabled is false: the operator may request tokens of no ServiceAccount. Set"
+)]
+#[case::two_proxies(
+    "image: {repository: r}\nproxy: {https: 'http://p:1'}\nextraEnv: [{name: https_proxy, value: 'http://p:2'}]",
+    "proxy.https and https_proxy of extraEnv are both set, and only one can count. Leave proxy.https empty"
+)]
+#[case::a_password_in_a_proxy(
+    "image: {repository: r}\nproxy: {http: 'http://me:hunter2@p:1'}",
+    "proxy.http has a password in it, which everybody could read who may look at the pod. Leave it empty, and give the whole URL in extraEnv: {name: HTTP_PROXY, valueFrom:"
 )]
 #[case::no_name_of_an_account("keyless: {serviceAccountNames: [My_Account]}", "'My_Account' does not match pattern")]
 #[case::a_proxy_without_a_scheme("proxy: {https: 'proxy:3128'}", "at '/proxy/https': 'proxy:3128' does not match")]
@@ -147,7 +195,13 @@ async fn an_image_that_is_nowhere_is_refused() {
 async fn the_values_become_arguments() {
     assert_eq!(
         arguments(&objects("").await),
-        &json!(["run", "--log-format=json", "--allowed-backend=https://api.pulumi.com", "--watch-secrets=false"])
+        &json!([
+            "run",
+            "--log-format=json",
+            "--allowed-backend=https://api.pulumi.com",
+            "--watch-secrets=false",
+            "--write-outputs=false"
+        ])
     );
     let values = "{watchNamespaces: [a, '1'], allowedBackends: ['http://a:1/b', 'https://c'], suspendAll: true, logFormat: text, image: {repository: r, tag: '1.10'}}";
     let objects: Vec<Value> =
@@ -208,16 +262,22 @@ async fn in_some_namespaces_only_there_is_nothing_for_the_whole_cluster() {
     let kind = |object: &Value| object["kind"].as_str().unwrap().to_owned();
     assert!(objects.iter().all(|object| kind(object) != "ClusterRoleBinding"));
     let names: Vec<_> = objects.iter().filter(|object| kind(object) == "ClusterRole").map(name).collect();
-    assert_eq!(names, ["view", "edit", "admin"].map(|role| format!("{}-{role}", super::RELEASE)));
+    assert_eq!(names, ["-view", "-edit", "-admin"].map(in_the_cluster));
 }
 
 fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
+/// The name of something that is in no namespace.
+fn in_the_cluster(suffix: &str) -> String {
+    format!("{}{suffix}.{}", super::RELEASE, super::NAMESPACE)
+}
+
 /// What the operator may do with Secrets in a namespace that it looks after.
 fn rights_on_secrets(objects: &[Value], kind: &str) -> Vec<String> {
-    let role = objects.iter().find(|object| object["kind"] == kind && name(object) == super::RELEASE).unwrap();
+    let wanted = if kind == "ClusterRole" { in_the_cluster("") } else { super::RELEASE.to_owned() };
+    let role = objects.iter().find(|object| object["kind"] == kind && name(object) == wanted).unwrap();
     let has = |list: &Value, wanted: &str| list.as_array().unwrap().iter().any(|item| item == wanted);
     let rules = role["rules"].as_array().unwrap().iter().filter(|rule| has(&rule["resources"], "secrets"));
     let verbs = rules.flat_map(|rule| rule["verbs"].as_array().unwrap());
@@ -225,11 +285,15 @@ fn rights_on_secrets(objects: &[Value], kind: &str) -> Vec<String> {
 }
 
 #[rstest]
-#[case::in_the_whole_cluster("", "ClusterRole", &["get", "create", "patch"])]
-#[case::in_the_whole_cluster_by_choice("secrets: {watch: true}", "ClusterRole", &["get", "list", "watch", "create", "patch"])]
+#[case::in_the_whole_cluster("", "ClusterRole", &["get"])]
+#[case::in_the_whole_cluster_by_choice(
+    "secrets: {watch: true}\noutputs: {enabled: true}",
+    "ClusterRole",
+    &["get", "list", "watch", "create", "patch"]
+)]
 #[case::in_some_namespaces("watchNamespaces: [a]", "Role", &["get", "list", "watch", "create", "patch"])]
 #[case::not_even_there("watchNamespaces: [a]\nsecrets: {watch: false}", "Role", &["get", "create", "patch"])]
-#[case::without_outputs("outputs: {enabled: false}", "ClusterRole", &["get"])]
+#[case::without_outputs("watchNamespaces: [a]\noutputs: {enabled: false}", "Role", &["get", "list", "watch"])]
 #[tokio::test]
 async fn secrets_are_listed_and_written_only_where_that_is_wanted(
     #[case] values: &str,
@@ -238,8 +302,10 @@ async fn secrets_are_listed_and_written_only_where_that_is_wanted(
 ) {
     let objects = objects(values).await;
     assert_eq!(rights_on_secrets(&objects, kind), verbs);
-    let is_told = arguments(&objects).as_array().unwrap().contains(&json!("--watch-secrets=false"));
-    assert_eq!(is_told, !verbs.contains(&"list"));
+    for (argument, verb) in [("--watch-secrets=false", "list"), ("--write-outputs=false", "patch")] {
+        let is_told = arguments(&objects).as_array().unwrap().contains(&json!(argument));
+        assert_eq!(is_told, !verbs.contains(&verb), "{argument}");
+    }
 }
 
 #[tokio::test]
@@ -256,11 +322,19 @@ async fn nothing_is_there_that_was_not_asked_for() {
         assert!(objects.iter().all(|object| object["kind"] != kind), "{kind}");
     }
     let pod = &the(&objects, "Deployment")["spec"]["template"];
-    for part in ["volumes", "priorityClassName", "imagePullSecrets"] {
+    for part in [
+        "volumes",
+        "priorityClassName",
+        "imagePullSecrets",
+        "topologySpreadConstraints",
+        "dnsPolicy",
+        "dnsConfig",
+        "nodeSelector",
+    ] {
         assert_eq!(pod["spec"][part], Value::Null, "{part}");
     }
     assert_eq!(pod["metadata"]["annotations"], Value::Null);
-    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == super::RELEASE);
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == in_the_cluster(""));
     assert!(!role.unwrap().to_string().contains("serviceaccounts/token"));
     assert!(objects.iter().all(|object| !may_approve(object)));
 }
@@ -283,7 +357,7 @@ async fn the_approval_policy_is_that_of_the_example() {
 
     // Of all roles of the release, that of people who are admins has the right, as the example writes it.
     let who: Vec<_> = objects.iter().filter(|object| may_approve(object)).collect();
-    assert_eq!(who.iter().map(|role| name(role)).collect::<Vec<_>>(), [format!("{}-admin", super::RELEASE)]);
+    assert_eq!(who.iter().map(|role| name(role)).collect::<Vec<_>>(), [in_the_cluster("-admin")]);
     let rule = |role: &Value| {
         let rules = role["rules"].as_array().unwrap();
         rules.iter().find(|rule| rule["resources"][0] == "pulumideployments/approve").cloned()
@@ -300,6 +374,11 @@ async fn what_is_asked_for_is_there() {
     assert_eq!(pod["metadata"]["annotations"], json!({"example.com/cost": "none"}));
     assert_eq!(pod["spec"]["priorityClassName"], "system-cluster-critical");
     assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "registry"}]));
+    assert_eq!(pod["spec"]["topologySpreadConstraints"][0]["topologyKey"], "topology.kubernetes.io/zone");
+    assert_eq!(
+        (&pod["spec"]["dnsPolicy"], &pod["spec"]["dnsConfig"]["searches"]),
+        (&json!("None"), &json!(["example.com"]))
+    );
     assert_eq!(
         pod["spec"]["volumes"],
         json!([
@@ -344,7 +423,8 @@ async fn what_is_asked_for_is_there() {
     ] {
         assert_eq!(selector, &deployment["selector"]["matchLabels"]);
     }
-    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == super::RELEASE).unwrap();
+    let role = objects.iter().find(|object| object["kind"] == "ClusterRole" && name(object) == in_the_cluster(""));
+    let role = role.unwrap();
     let rules = role["rules"].as_array().unwrap();
     let keyless = rules.iter().find(|rule| rule["resources"][0] == "serviceaccounts/token").unwrap();
     assert_eq!((&keyless["verbs"], &keyless["resourceNames"]), (&json!(["create"]), &json!(["pulumi", "other"])));
@@ -361,5 +441,92 @@ async fn a_bundle_may_be_in_a_secret_and_a_policy_may_let_everything_out() {
     assert_eq!(volumes, &json!([{"name": "ca", "secret": {"secretName": "authorities", "items": items}}]));
     let policy = &the(&objects, "NetworkPolicy")["spec"];
     assert_eq!((&policy["policyTypes"], &policy["ingress"]), (&json!(["Ingress"]), &Value::Null));
-    assert_eq!(name(the(&objects, "ClusterRole")), super::RELEASE);
+    assert_eq!(name(the(&objects, "ClusterRole")), in_the_cluster(""));
+}
+
+#[tokio::test]
+async fn a_digest_counts_instead_of_the_tag() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let objects = objects(&format!("image: {{repository: 'r:5000/o', tag: v1, digest: '{digest}'}}")).await;
+    let image = &the(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, &json!(format!("r:5000/o@{digest}")));
+}
+
+#[tokio::test]
+async fn the_definitions_may_be_those_of_another_release() {
+    let objects = objects("crds: {enabled: false}").await;
+    assert!(objects.iter().all(|object| object["kind"] != "CustomResourceDefinition"));
+    assert_eq!(name(the(&objects, "Deployment")), super::RELEASE);
+}
+
+/// Each of the two may be chosen, and everything still belongs together.
+#[rstest]
+#[case::part("nameOverride: pulumi", "pulumi-deployments-operator", "pulumi")]
+#[case::other_part("nameOverride: runs", "pulumi-deployments-operator-runs", "runs")]
+#[case::whole("fullnameOverride: runs", "runs", "pulumi-deployments-operator")]
+#[tokio::test]
+async fn names_may_be_others(#[case] values: &str, #[case] full: &str, #[case] part: &str) {
+    let objects = objects(&format!("{values}\nservice: {{enabled: true}}")).await;
+    let deployment = the(&objects, "Deployment");
+    assert_eq!(name(deployment), full);
+    for kind in ["Service", "ServiceAccount"] {
+        assert_eq!(name(the(&objects, kind)), full, "{kind}");
+    }
+    let (binding, role) = (the(&objects, "ClusterRoleBinding"), format!("{full}.{}", super::NAMESPACE));
+    assert_eq!((name(binding), &binding["roleRef"]["name"]), (role.clone(), &json!(role)));
+    assert_eq!(binding["subjects"][0]["name"], full);
+    let selector = json!({"app.kubernetes.io/name": part, "app.kubernetes.io/instance": super::RELEASE});
+    assert_eq!(deployment["spec"]["selector"]["matchLabels"], selector);
+    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"], selector);
+    assert_eq!(the(&objects, "Service")["spec"]["selector"], selector);
+}
+
+#[tokio::test]
+async fn labels_are_on_everything_that_the_chart_makes() {
+    let objects = objects(&format!("{EVERYTHING}watchNamespaces: [a]")).await;
+    let made: Vec<_> = objects.iter().filter(|object| object["kind"] != "CustomResourceDefinition").collect();
+    assert!(made.len() > 10, "{}", made.len());
+    for object in made {
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["example.com/part"], "infrastructure", "{} {}", object["kind"], name(object));
+    }
+    let deployment = &the(&objects, "Deployment")["spec"];
+    assert_eq!(deployment["template"]["metadata"]["labels"]["example.com/part"], "infrastructure");
+    assert_eq!(deployment["selector"]["matchLabels"]["example.com/part"], Value::Null, "they may be changed");
+}
+
+#[tokio::test]
+async fn it_may_be_part_of_another_chart_and_rest_for_a_while() {
+    let objects = objects("enabled: true\nglobal: {team: platform}\nreplicas: 0").await;
+    assert_eq!(the(&objects, "Deployment")["spec"]["replicas"], 0);
+}
+
+#[rstest]
+#[case::text("512Mi")]
+#[case::fraction("'0.5'")]
+#[case::number("1")]
+#[case::thousandths("50m")]
+#[case::exponent("1e3")]
+#[tokio::test]
+async fn a_quantity_is_let_through(#[case] quantity: &str) {
+    let objects = objects(&format!("resources: {{limits: {{cpu: {quantity}}}}}")).await;
+    let container = &the(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_ne!(container["resources"]["limits"]["cpu"], Value::Null);
+}
+
+/// Kubernetes gets a new one now and then.
+#[test]
+fn the_known_fields_are_those_of_kubernetes() {
+    let path = format!("{}/{CHART}/values.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let values: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    for (value, known) in [
+        ("podSecurityContext", schemars::schema_for!(k8s_openapi::api::core::v1::PodSecurityContext)),
+        ("securityContext", schemars::schema_for!(k8s_openapi::api::core::v1::SecurityContext)),
+        ("dnsConfig", schemars::schema_for!(k8s_openapi::api::core::v1::PodDNSConfig)),
+    ] {
+        let names = |schema: &Value| {
+            schema["properties"].as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(names(&values["properties"][value]), names(known.as_value()), "{value}");
+    }
 }

@@ -19,8 +19,9 @@ const LIST: &str = "docs/not-tested.md";
 /// Programs whose commands are run by tests, or checked here.
 const CHECKED: [&str; 2] = ["kubectl", "helm"];
 
-/// Programs that the tests themselves are run with, or that are the project's own, or that a test of the plugin runs.
-const OWN: [&str; 5] = ["cargo", "git", ".ci/run", "kubectl-pdep", "ln"];
+/// Programs that the tests themselves are run with, or that are the project's own, or the shell's, or run by a test of their
+/// page.
+const OWN: [&str; 6] = ["cargo", "git", ".ci/run", "kubectl-pdep", "export", "ln"];
 
 /// A command of a page, in one line.
 struct Line {

@@ -71,6 +71,9 @@ pub async fn write(
     context: &Context,
     now: Time,
 ) -> Result<Option<Report>, Error> {
+    if !context.write_outputs {
+        return Ok(targets(spec).next().map(|(kind, target)| Report::Failed(switched_off(kind, target))));
+    }
     let this = resource(deployment);
     // Before the service is asked for what may be much.
     for (kind, target) in targets(spec) {
@@ -143,6 +146,25 @@ pub async fn write(
     }
     info!(version = run.version, stack = %run.target, keys = ?(written.secret_keys, written.config_map_keys), "wrote outputs");
     Ok(Some(Report::Written(written, omitted)))
+}
+
+/// What is said where the operator writes no outputs.
+fn switched_off(kind: SourceKind, target: &OutputsTarget) -> Consequence {
+    let why = "this operator is run with --write-outputs=false, without the right to write Secrets and ConfigMaps; who \
+               runs it can turn that on (outputs.enabled of the Helm chart)";
+    // Only a restart can change it, and that begins anew.
+    Consequence { retry: Retry::After(UNTIL_IT_MAY_BE_TAKEN), ..not_written(&format!("{kind:?} {}", target.name), why) }
+}
+
+/// What is said of outputs that only a person can get written.
+fn not_written(into: &str, why: &str) -> Consequence {
+    let message = format!("no outputs are written into {into}: {why}");
+    Consequence {
+        class: Class::Invalid,
+        standing: Standing::Stalled(Words::new(Reason::OutputsRefused, &message)),
+        retry: Retry::Backoff,
+        detail: message,
+    }
 }
 
 /// What is said while the service can't be reached for outputs.
@@ -287,13 +309,7 @@ where
     }
 
     fn refused(&self, why: &str) -> Consequence {
-        let message = format!("no outputs are written into {} {}: {why}", K::kind(&()), self.declared.name);
-        Consequence {
-            class: Class::Invalid,
-            standing: Standing::Stalled(Words::new(Reason::OutputsRefused, &message)),
-            retry: Retry::Backoff,
-            detail: message,
-        }
+        not_written(&format!("{} {}", K::kind(&()), self.declared.name), why)
     }
 }
 

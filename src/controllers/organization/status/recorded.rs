@@ -49,6 +49,9 @@ fn every_state_is_recorded() {
         state("no budget yet", Health::Progressing, &after(&new, &Outcome::AwaitingBudget)),
         state("pause not applied", Health::Healthy, &after(&new, &accepted(Some(Err(forbidden))))),
     ];
+    let trouble = Inputs { trouble: Some("runs are read one by one, since their list is refused".into()), ..inputs() };
+    let degraded = status(&connected, &trouble, &Outcome::Nothing, NOW);
+    states.push(state(&format!("{:?}", Reason::Degraded), Health::Healthy, &degraded));
     for (reason, health) in [
         (Reason::TokenRequestForbidden, Health::Degraded),
         (Reason::TokenExchangeRefused, Health::Degraded),

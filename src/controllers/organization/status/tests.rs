@@ -106,6 +106,19 @@ fn a_renewal_that_fails_is_told_as_long_as_the_token_is_good() {
 }
 
 #[test]
+fn trouble_with_following_runs_is_told_as_long_as_it_lasts() {
+    let connected = status(&OrganizationStatus::default(), &inputs(), &accepted(None), at(1));
+    let trouble = Inputs { trouble: Some("their list is refused".into()), ..inputs() };
+    let next = status(&connected, &trouble, &Outcome::Nothing, at(2));
+    assert_eq!(read(&next.conditions), Reading::Done);
+    let told = find(&next.conditions, OBSERVING).unwrap();
+    assert_eq!((told.status, told.message.as_str()), (ConditionStatus::False, "their list is refused"));
+    assert_eq!(events(&connected, &next)[0].reason, "ObservingDegraded");
+    assert_eq!(events(&next, &next).len(), 0);
+    assert_eq!(status(&next, &inputs(), &Outcome::Nothing, at(3)), connected);
+}
+
+#[test]
 fn the_users_of_an_organization_are_named_as_far_as_there_is_room() {
     let users = ["a", "b", "c", "d"].map(String::from).to_vec();
     let next = status(&OrganizationStatus::default(), &inputs(), &Outcome::AwaitingUsers(users), at(1));
