@@ -199,17 +199,15 @@ pub async fn obtain(
             context.keyless.put(&key, &identity, governor, Some(issued.clone()), false);
             Obtained::Token(issued.token, renewal)
         }
-        // A rejected token and a refused exchange agree.
         Err(consequence) => {
-            match good.filter(|_| !is_rejected || !matches!(consequence.standing, Standing::Stalled(_))) {
-                Some(held) => {
-                    warn!(error = %consequence.detail, until = %held.until, "an access token could not be renewed");
-                    Obtained::Token(held.token, Renewal::Failed { consequence, until: held.until })
-                }
-                None => {
-                    context.keyless.put(&key, &identity, governor, None, is_rejected);
-                    Obtained::Refused(consequence)
-                }
+            // A rejected token and a refused exchange agree.
+            let agree = is_rejected && matches!(consequence.standing, Standing::Stalled(_));
+            if let Some(held) = good.filter(|_| !agree) {
+                warn!(error = %consequence.detail, until = %held.until, "an access token could not be renewed");
+                Obtained::Token(held.token, Renewal::Failed { consequence, until: held.until })
+            } else {
+                context.keyless.put(&key, &identity, governor, None, is_rejected);
+                Obtained::Refused(consequence)
             }
         }
     })

@@ -69,17 +69,13 @@ pub async fn run(args: &Import, cluster: &Cluster) -> Result<(), Failure> {
     };
     let resource = document(&manifest)
         .map_err(|error| Failure::new(format!("the settings can't be written as a resource: {error}")))?;
-    match args.output {
-        // Hints are comments, and where they are in the way of a program they go to the person beside it.
-        Some(format) => {
-            eprint!("{}", hints(&manifest));
-            format.print(&resource)
-        }
-        None => {
-            print(&hints(&manifest))?;
-            Format::Yaml.print(&resource)
-        }
-    }
+    let Some(format) = args.output else {
+        print(&hints(&manifest))?;
+        return Format::Yaml.print(&resource);
+    };
+    // Hints are comments, and where they are in the way of a program they go to the person beside it.
+    eprint!("{}", hints(&manifest));
+    format.print(&resource)
 }
 
 /// The Organization resource that leads to the organization; nothing when there is none.
