@@ -46,7 +46,7 @@ async fn a_newcomer_gets_to_a_run_that_has_finished() {
 
     helm.shell(&remove).await.success();
     let operations = cloud.deployments("newcomers/simple-resource/hello");
-    let operations: Vec<_> = operations.iter().map(|run| run.operation.to_string()).collect();
+    let operations: Vec<_> = operations.iter().map(|run| run.operation.clone()).collect();
     assert_eq!(operations, ["update", "destroy"]);
     assert_eq!(plane.kubectl(["get", "pdep,sds", "--output=name"], None).await.success(), "");
     assert_eq!(operator.warnings(), "");
