@@ -31,7 +31,7 @@ use crate::{
         wake::Wakers,
     },
     install_key,
-    metrics::Metrics,
+    metrics::{Metrics, now::Now},
     pulumi::{Observer, ObserverConfig},
     server::{self, Readiness},
 };
@@ -124,7 +124,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         sources: SourceVersions::default(),
         all_known: FirstLists::new(1),
         wakers: Arc::new(wakers),
-        connections: Connections::default(),
+        connections: Connections::new(Arc::new(metrics.calls.clone())),
         keyless: Keyless::default(),
         observer: Observer::new(ObserverConfig {
             fast: timings.observe_fast,
@@ -144,7 +144,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         recorder: Recorder::new(kube.clone(), reporter),
         kube,
         watching,
-        metrics: Arc::clone(&metrics),
+        metrics,
     });
 
     let listener =
@@ -153,9 +153,10 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
     let readiness = Readiness::default();
     let tasks = TaskTracker::new();
     tasks.spawn({
-        let (readiness, metrics, stop) = (readiness.clone(), Arc::clone(&metrics), stop.clone());
+        let (readiness, context, stop) = (readiness.clone(), Arc::clone(&context), stop.clone());
         async move {
-            if let Err(error) = server::serve(listener, readiness, metrics, stop).await {
+            let page = move || context.metrics.page(&Now::look(&context));
+            if let Err(error) = server::serve(listener, readiness, page, stop).await {
                 warn!(%error, "the health server failed");
             }
         }

@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use std::{
+    fmt,
     net::SocketAddr,
     sync::{
         Arc,
@@ -16,8 +17,6 @@ use axum::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-use crate::metrics::Metrics;
 
 /// Whether the operator has read all that it watches once.
 #[derive(Clone, Default)]
@@ -42,14 +41,14 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves until `stop`.
+/// Serves until `stop`. `metrics` makes the page for Prometheus.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
-    metrics: Arc<Metrics>,
+    metrics: impl Fn() -> Result<String, fmt::Error> + Clone + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let ready = move || async move {
@@ -60,7 +59,7 @@ pub async fn serve(
         }
     };
     let metrics = move || async move {
-        match metrics.encode() {
+        match metrics() {
             Ok(page) => {
                 ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page).into_response()
             }

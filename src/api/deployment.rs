@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::{
     Condition, Duration, Time,
@@ -277,7 +278,9 @@ pub struct OutputKey {
 }
 
 /// A Pulumi operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
     /// Bring the stack to what its program says.
@@ -343,7 +346,7 @@ pub enum RunDeletionPolicy {
 }
 
 /// Where a Deployment stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray)]
 pub enum Phase {
     /// Nothing is started yet.
     Pending,

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::pulumi::{Client, Governor, Rate, SecretValue, StackId};
+use crate::pulumi::{Client, Governor, Meter, Rate, SecretValue, StackId};
 
 /// A way to an organization.
 pub struct Connection {
@@ -44,8 +44,10 @@ impl Connection {
 }
 
 /// All connections, by `namespace/name` of their Organization resource.
-#[derive(Default)]
-pub struct Connections(Mutex<State>);
+pub struct Connections {
+    state: Mutex<State>,
+    meter: Arc<dyn Meter>,
+}
 
 #[derive(Default)]
 struct State {
@@ -56,8 +58,14 @@ struct State {
 }
 
 impl Connections {
+    /// None yet. `meter` is told what becomes of their budgets and calls.
+    #[must_use]
+    pub fn new(meter: Arc<dyn Meter>) -> Self {
+        Self { state: Mutex::default(), meter }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection of an Organization resource.
@@ -93,6 +101,12 @@ impl Connections {
         }
     }
 
+    /// All request budgets that somebody uses.
+    #[must_use]
+    pub fn governors(&self) -> Vec<Arc<Governor>> {
+        self.lock().governors.values().filter_map(Weak::upgrade).collect()
+    }
+
     /// The budget of a token at a backend. `token` is its fingerprint, or the name of the identity that it is renewed for.
     #[must_use]
     pub fn governor(&self, backend: &str, token: &str, key: &str, rate: Rate) -> Arc<Governor> {
@@ -100,7 +114,7 @@ impl Connections {
         state.governors.retain(|_, governor| governor.strong_count() > 0);
         let place = state.governors.entry((backend.to_owned(), token.to_owned())).or_default();
         let governor = place.upgrade().unwrap_or_else(|| {
-            let governor = Governor::new(rate);
+            let governor = Governor::metered(rate, Arc::clone(&self.meter));
             *place = Arc::downgrade(&governor);
             governor
         });

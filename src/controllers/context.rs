@@ -18,7 +18,7 @@ use super::{
     caches::{FirstLists, SourceVersions, Stores},
     connections::{Connection, Connections},
     digest::InstallKey,
-    links::Resource,
+    links::{Kind, Resource},
     memory::Memory,
     organization::Keyless,
     requeue::{Consequence, Retry, backoff},
@@ -257,6 +257,13 @@ impl Context {
         let waited = deleted.map(|since| jiff::Timestamp::now().duration_since(since.0));
         let long_enough = waited.is_some_and(|waited| waited.unsigned_abs() >= self.timings.give_up_finalizing);
         Ok(long_enough && self.namespace_is_terminating(object.meta().namespace.as_deref().unwrap_or_default()).await?)
+    }
+
+    /// Tells of a resource that was let go although its work was not done. No event: in a namespace that is being deleted
+    /// none can be created.
+    pub fn gave_up(&self, kind: Kind) {
+        warn!(?kind, "let go in a namespace that is being deleted; what it had made in Pulumi Cloud is still there");
+        self.metrics.reconciles.gave_up(kind);
     }
 
     /// Whether a namespace is being deleted, so that nothing can be created in it any more.

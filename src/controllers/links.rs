@@ -38,6 +38,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Organization, Self::Settings, Self::Deployment];
+
     /// The kind as metrics call its controller.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -76,14 +76,18 @@ impl From<kube::Error> for Error {
 }
 
 impl Error {
+    /// All classes.
+    pub const CLASSES: [&'static str; 4] = ["conflict", "kubernetes", "serialize", "panic"];
+
     /// The class, for metrics.
     #[must_use]
     pub const fn class(&self) -> &'static str {
+        let [conflict, kubernetes, serialize, panic] = Self::CLASSES;
         match self {
-            Self::Conflict => "conflict",
-            Self::Kube(_) => "kubernetes",
-            Self::Serialize(_) => "serialize",
-            Self::Panic(_) => "panic",
+            Self::Conflict => conflict,
+            Self::Kube(_) => kubernetes,
+            Self::Serialize(_) => serialize,
+            Self::Panic(_) => panic,
         }
     }
 }

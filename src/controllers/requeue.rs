@@ -30,6 +30,18 @@ pub enum Retry {
 /// A right may be granted and a quota raised without any change here.
 const UNTIL_SOMEBODY_ACTS: Duration = Duration::from_secs(300);
 
+/// The reasons that the table gives.
+pub const REASONS: [&str; 8] = [
+    "TokenRejected",
+    "Forbidden",
+    "Rejected",
+    "UnsupportedByBackend",
+    "NotFound",
+    "Throttled",
+    "Unavailable",
+    "Unreachable",
+];
+
 /// Reads the table. `remedy` tells a person what to do where only a person can help.
 #[must_use]
 pub fn consequence(error: &Error, remedy: &str) -> Consequence {
@@ -84,6 +96,15 @@ pub fn grown(first: Duration, longest: Duration, failures: u32, random: f64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controllers::recorded::FAILURES;
+
+    #[test]
+    fn every_reason_of_the_table_is_in_its_list() {
+        for (class, reason, _) in FAILURES {
+            assert!(REASONS.contains(&reason), "{class:?}");
+        }
+        assert_eq!(FAILURES.len(), REASONS.len());
+    }
 
     #[test]
     fn delays_grow_and_are_bounded() {

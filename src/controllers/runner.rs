@@ -200,7 +200,7 @@ async fn guarded<K: Reconcile>(
     let started = tokio::time::Instant::now();
     let result = AssertUnwindSafe(object.reconcile(Arc::clone(&context)).instrument(span.clone())).catch_unwind().await;
     let result = result.unwrap_or_else(|panic| Err(Error::Panic(message(&*panic))));
-    context.metrics.reconciled(K::KIND.label(), started.elapsed(), result.as_ref().err().map(Error::class));
+    context.metrics.reconciles.reconciled(K::KIND, started.elapsed(), result.as_ref().err().map(Error::class));
     Ok(result.unwrap_or_else(|failure| {
         let _inside = span.enter();
         match failure {

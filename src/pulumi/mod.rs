@@ -13,6 +13,7 @@ pub mod console;
 pub mod document;
 pub mod error;
 pub mod governor;
+pub mod meter;
 pub mod observer;
 pub mod redact;
 pub mod secret;
@@ -21,11 +22,12 @@ pub mod wire;
 
 pub use client::{
     AgentPoolChange, Client, ClientConfig, Dialect, EventsOf, Feed, Follow, Granularity, ListQuery, Listing, Lookback,
-    Pages, RequestedToken, Sort, StepLogQuery, Timeouts, TokenExchange, TokenExchangeConfig, TokenRequest,
+    OPERATIONS, Pages, RequestedToken, Sort, StepLogQuery, Timeouts, TokenExchange, TokenExchangeConfig, TokenRequest,
 };
 pub use document::Node;
 pub use error::{Class, Error};
 pub use governor::{Admission, CallClass, Gate, Governor, GovernorSnapshot, Permit, Rate, Waiter, Wake};
+pub use meter::{End, Meter, Unmetered};
 pub use observer::{Health, Observer, ObserverConfig, Sighting, TrackedRun};
 pub use redact::Redactor;
 pub use secret::SecretValue;

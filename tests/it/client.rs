@@ -5,6 +5,7 @@ mod creations;
 mod errors;
 mod following;
 mod lists;
+mod metering;
 mod methods;
 mod observer;
 mod preview;

@@ -4,9 +4,12 @@
 mod commands;
 mod links;
 mod manifests;
+mod metrics;
 mod reasons;
 mod reference;
 mod walkthrough;
+
+pub use metrics::documented as documented_metrics;
 
 use std::{
     fs,

@@ -20,6 +20,7 @@ mod faults;
 mod gitops;
 mod keyless;
 mod ledger;
+mod metrics;
 mod organizations;
 mod outputs;
 mod plugin;

@@ -21,6 +21,8 @@ use std::{collections::HashSet, sync::Arc};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::debug;
 
+use self::outcome::Outcome;
+pub use self::{drift::remains as drift_remains, reason::Reason};
 use super::{
     Context, Error,
     caches::Cached,
@@ -94,12 +96,20 @@ impl Reconcile for Deployment {
         let plan = plan::plan(&inputs, &old);
         debug!(?plan, "planned");
         let (deployment, outcome) = on_heap(|| act::act(plan, &inputs, deployment, means, &context, now)).await?;
+        if inputs.give_up
+            && deployment.spec.deletion_policy != RunDeletionPolicy::Orphan
+            && matches!(outcome, Outcome::Released)
+        {
+            context.gave_up(Self::KIND);
+        }
         let before = deployment.status.clone().unwrap_or_default();
         let new = status::status(&before, &inputs, &outcome, now);
 
         let events = status::events(&old, &new);
         let action = act::next(&outcome, &inputs, &deployment, &context);
         on_heap(|| write::status(&context.kube, deployment, &new)).await?;
+        context.metrics.runs.told(&before, &new);
+        context.metrics.convergence.deployment_told(&before, &new);
         context.publish(&*self, events).await;
         Ok(action)
     }

@@ -1,7 +1,9 @@
 //! Pure: the one list of reasons of this kind.
 
+use strum::VariantNames;
+
 /// Why a Deployment stands where it stands. A run that has ended has its phase as reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantNames)]
 pub enum Reason {
     /// The Organization is missing, or its token is not accepted.
     OrganizationNotReady,

@@ -33,6 +33,7 @@ use crate::{
         links::Resource,
         requeue::{Consequence, Retry, consequence},
     },
+    metrics::convergence::Exchange,
     pulumi::{
         Admission, CallClass, Class, Gate, Governor, Permit, RequestedToken, SecretValue, Timeouts, TokenExchange,
         TokenExchangeConfig, TokenRequest,
@@ -191,7 +192,13 @@ pub async fn obtain(
             None => Obtained::AwaitingBudget,
         });
     };
-    Ok(match exchange(wanted, context, governor, &mut permit).await? {
+    let exchanged = exchange(wanted, context, governor, &mut permit).await?;
+    context.metrics.convergence.exchanged(match &exchanged {
+        Ok(_) => Exchange::Succeeded,
+        Err(Consequence { standing: Standing::Stalled(_), .. }) => Exchange::Refused,
+        Err(_) => Exchange::Failed,
+    });
+    Ok(match exchanged {
         Ok(issued) => {
             governor.token_changed();
             info!(organization = %wanted.organization, account = %wanted.subject(), until = %issued.until, "exchanged a token");

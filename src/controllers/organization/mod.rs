@@ -13,8 +13,7 @@ use std::{collections::HashSet, sync::Arc};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::debug;
 
-pub use keyless::Keyless;
-
+pub use self::{keyless::Keyless, reason::Reason};
 use super::{
     Context, Error,
     caches::Cached,

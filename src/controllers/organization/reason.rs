@@ -1,7 +1,9 @@
 //! Pure: the one list of reasons of this kind.
 
+use strum::VariantNames;
+
 /// Why an organization stands where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantNames)]
 pub enum Reason {
     /// The service accepts the token.
     Connected,

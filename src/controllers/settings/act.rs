@@ -109,7 +109,7 @@ async fn converge(
         match means.connection.client.patch_settings(&mut means.permit, &means.stack, patch).await {
             Ok(answer) => {
                 info!(stack = %means.stack, version = answer.version, corrects = convergence.corrects, "pushed settings");
-                context.metrics.settings_pushed(convergence.corrects);
+                context.metrics.convergence.settings_pushed(convergence.corrects);
                 remote = RemoteVersion { digest: remote_digest(&answer.document), version: answer.version };
             }
             Err(error) => {

@@ -22,6 +22,8 @@ use std::{collections::HashSet, sync::Arc};
 use kube::runtime::controller::Action;
 use tracing::debug;
 
+use self::plan::Deletion;
+pub use self::reason::Reason;
 use super::{
     Context, Error,
     caches::Cached,
@@ -72,13 +74,18 @@ impl Reconcile for StackDeploymentSettings {
         let (inputs, means) = gather::gather(&settings, &context).await?;
         let plan = plan::plan(&inputs, &old, &context.key, now);
         debug!(?plan, "planned");
+        let gives_up = inputs.deletion == Deletion::GiveUp && write::has_finalizer(&settings);
         let (settings, outcome) = act::act(plan, settings, means, &context).await?;
+        if gives_up {
+            context.gave_up(Self::KIND);
+        }
         let before = settings.status.clone().unwrap_or_default();
         let new = status::status(&before, &inputs, &outcome, now);
 
         let events = status::events(&old, &new, &outcome);
         let action = act::next(&outcome, &settings, &new, &context);
         write::status(&context.kube, settings, &new).await?;
+        context.metrics.convergence.settings_told(&old, &new);
         context.publish(&*self, events).await;
         Ok(action)
     }

@@ -1,7 +1,9 @@
 //! Pure: the one list of reasons of this kind.
 
+use strum::VariantNames;
+
 /// Why the settings of a stack stand where they stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantNames)]
 pub enum Reason {
     /// The remote settings are as declared.
     Synced,

@@ -17,6 +17,7 @@ mod export;
 mod follow;
 mod logs;
 mod metadata;
+mod operations;
 mod pages;
 mod preview_list;
 mod routes;
@@ -43,6 +44,7 @@ pub use deployments::{ListQuery, Sort};
 pub use dialect::Dialect;
 pub use follow::{Feed, Follow};
 pub use logs::{RunLog, StepLog, StepLogQuery};
+pub use operations::OPERATIONS;
 pub use pages::{Listing, Pages};
 pub use schedules::{ScheduleRequest, ScheduleTiming};
 pub use token_exchange::{RequestedToken, TokenExchange, TokenExchangeConfig, TokenRequest};
@@ -80,7 +82,7 @@ pub struct ClientConfig {
     pub dialect: Dialect,
     /// How long calls may take.
     pub timeouts: Timeouts,
-    /// Whose budget the calls count against; it is told of every 429, 401 and success.
+    /// Whose budget the calls count against; it is told of every 429, 401 and success, and its meter of every request.
     pub governor: Arc<Governor>,
 }
 

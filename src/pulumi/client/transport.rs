@@ -18,6 +18,7 @@ use super::{Class, Dialect, Error, ServerDate, Timeouts};
 use crate::pulumi::document::Node;
 use crate::pulumi::error::{Detail, one_line};
 use crate::pulumi::governor::{Governor, Permit};
+use crate::pulumi::meter::{End, Meter};
 use crate::pulumi::redact::Redactor;
 use crate::pulumi::secret::SecretValue;
 
@@ -259,15 +260,24 @@ impl Transport {
         if let Some(total) = total {
             request = request.timeout(total);
         }
-        let sent_at = Instant::now();
+        let mut tally = Tally::new(self.governor.meter(), call.operation);
+        let sent_at = tally.sent_at;
         let mut status = None;
         let result = match request.send().await {
             Ok(response) => {
-                status = Some(response.status().as_u16());
-                read(response, sent_at).await
+                let code = response.status();
+                status = Some(code.as_u16());
+                let result = read(response, sent_at).await;
+                // What an error's body says is not needed to the end, that of a success is.
+                tally.end = if code.is_success() && result.is_err() { End::Broken } else { End::Status(code.as_u16()) };
+                result
             }
-            Err(error) => Err(self.silence(call, error)),
+            Err(error) => {
+                tally.end = end_of_silence(&error);
+                Err(self.silence(call, error))
+            }
         };
+        drop(tally);
         tracing::debug!(
             operation = call.operation,
             path = outgoing.url.path(),
@@ -358,13 +368,13 @@ impl Transport {
 
     /// No answer at all.
     fn silence(&self, call: &Call<'_>, error: reqwest::Error) -> Error {
-        // A connection that never came about is the one kind of silence that proves that nothing was sent.
-        let (class, what) = if error.is_connect() || error.is_builder() {
-            (Class::NotSent, "no connection to Pulumi Cloud")
-        } else if error.is_timeout() {
-            (answer::class_of_silence(call.nature), "no answer in time")
-        } else {
-            (answer::class_of_silence(call.nature), "the connection broke before there was an answer")
+        let unknown = answer::class_of_silence(call.nature);
+        let (class, what) = match end_of_silence(&error) {
+            End::Unreachable => (Class::NotSent, "no connection to Pulumi Cloud"),
+            End::TimedOut => (unknown, "no answer in time"),
+            End::Status(_) | End::Broken | End::Abandoned => {
+                (unknown, "the connection broke before there was an answer")
+            }
         };
         let message = self.presentable(call, &format!("{what}: {}", root_cause(&error)));
         Error::caused_by(without_answer(class, call.operation, &message), error)
@@ -375,6 +385,37 @@ impl Transport {
         let secrets = call.body.map(Node::secrets).unwrap_or_default();
         // Redacted first: half a secret is not recognized.
         one_line(&Redactor::new(secrets.into_iter().chain(self.token.clone())).redact(text))
+    }
+}
+
+/// Tells of a request when it is over, however that comes about.
+struct Tally<'a> {
+    meter: &'a dyn Meter,
+    operation: &'static str,
+    sent_at: Instant,
+    end: End,
+}
+
+impl<'a> Tally<'a> {
+    fn new(meter: &'a dyn Meter, operation: &'static str) -> Self {
+        Self { meter, operation, sent_at: Instant::now(), end: End::Abandoned }
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.meter.requested(self.operation, self.end, self.sent_at.elapsed());
+    }
+}
+
+/// A connection that never came about is the one kind of silence that proves that nothing was sent.
+fn end_of_silence(error: &reqwest::Error) -> End {
+    if error.is_connect() || error.is_builder() {
+        End::Unreachable
+    } else if error.is_timeout() {
+        End::TimedOut
+    } else {
+        End::Broken
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Budget<W> {
     fallback: Rate,
     rates: BTreeMap<String, Rate>,
     woken: Vec<(String, CallClass, W)>,
+    /// How long those stood in line whose turn has come.
+    waits: Vec<(CallClass, Duration)>,
 }
 
 impl<W> Budget<W> {
@@ -49,6 +51,7 @@ impl<W> Budget<W> {
             fallback: rate,
             rates: BTreeMap::new(),
             woken: Vec::new(),
+            waits: Vec::new(),
         }
     }
 
@@ -72,7 +75,7 @@ impl<W> Budget<W> {
             }
         }
         let key = key.to_owned();
-        self.queue.join(class, tenant, Entry { key, units, wake });
+        self.queue.join(class, tenant, Entry { key, units, since: now, wake });
         self.dispatch(now);
         if self.turns.remove(&id).is_some() {
             self.woken.retain(|(key, class, _)| (key, class) != (&id.0, &id.1));
@@ -107,6 +110,11 @@ impl<W> Budget<W> {
         self.woken.drain(..).map(|(_, _, wake)| wake).collect()
     }
 
+    /// How long those stood in line whose turn has come since the last time.
+    pub(super) fn take_waits(&mut self) -> Vec<(CallClass, Duration)> {
+        std::mem::take(&mut self.waits)
+    }
+
     /// A unit is about to be used. Not while the gate is closed.
     pub(super) fn spend(&mut self, now: Instant) -> Result<(), Gate> {
         match self.gate.look(now) {
@@ -126,13 +134,15 @@ impl<W> Budget<W> {
         self.dispatch(now);
     }
 
-    pub(super) fn throttled(&mut self, now: Instant, sent_at: Instant, retry_after: Option<Duration>) {
+    /// True when that is news.
+    pub(super) fn throttled(&mut self, now: Instant, sent_at: Instant, retry_after: Option<Duration>) -> bool {
         self.bucket.refill(now);
-        self.gate.throttled(now, sent_at, retry_after);
+        let is_news = self.gate.throttled(now, sent_at, retry_after);
         if let Some(until) = self.gate.opens_at() {
             self.bucket.drain(until);
         }
         self.apply_rate(now);
+        is_news
     }
 
     pub(super) fn rejected(&mut self, now: Instant, sent_at: Instant) -> bool {
@@ -209,6 +219,11 @@ impl<W> Budget<W> {
         self.queue.len(class)
     }
 
+    /// How long the one who has waited longest has been in line.
+    pub(super) fn longest_wait(&self, now: Instant, class: CallClass) -> Duration {
+        self.queue.oldest(class).map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
     fn is_open(&self, now: Instant) -> bool {
         self.gate.look(now) == Gate::Open
     }
@@ -239,6 +254,7 @@ impl<W> Budget<W> {
             }
             let Some(entry) = self.queue.pop(class) else { return };
             self.bucket.lend(units);
+            self.waits.push((class, now.saturating_duration_since(entry.since)));
             let until = now + TURN;
             self.turns.insert((entry.key.clone(), class), Turn { units, until });
             self.woken.push((entry.key, class, entry.wake));

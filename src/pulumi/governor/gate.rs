@@ -78,7 +78,8 @@ impl GateKeeper {
     }
 
     /// A 429 to a request that was sent then. Several answers to what was sent before the gate closed are one event.
-    pub(super) fn throttled(&mut self, now: Instant, sent_at: Instant, retry_after: Option<Duration>) {
+    /// True when it is news.
+    pub(super) fn throttled(&mut self, now: Instant, sent_at: Instant, retry_after: Option<Duration>) -> bool {
         let news = self.is_news(sent_at);
         let pause = match retry_after {
             Some(asked) => asked.clamp(Duration::from_secs(1), LONGEST_RETRY_AFTER),
@@ -98,6 +99,7 @@ impl GateKeeper {
             State::Open => State::Open,
         };
         self.stepped_at = self.opens_at().or(self.stepped_at);
+        news
     }
 
     /// A 401 to a request that was sent then. True when that is news.

@@ -27,6 +27,8 @@ use tokio::time::Instant;
 
 use budget::{Answer, Budget};
 
+use super::meter::{Meter, Unmetered};
+
 pub use gate::Gate;
 pub use permit::Permit;
 pub use rate::{CallClass, Rate};
@@ -73,6 +75,15 @@ pub struct GovernorSnapshot {
     pub gate: Gate,
 }
 
+/// What is in line, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// How many wait.
+    pub waiting: usize,
+    /// How long the one has waited who has waited longest.
+    pub longest: Duration,
+}
+
 /// The request budget of one token at one backend.
 ///
 /// Its methods must be called within a Tokio runtime.
@@ -81,6 +92,7 @@ pub struct Governor {
     changed: Notify,
     /// Who wants to know that the token is rejected, by the names under which they set rates.
     on_rejection: Mutex<BTreeMap<String, Wake>>,
+    meter: Arc<dyn Meter>,
 }
 
 struct State {
@@ -93,10 +105,17 @@ impl Governor {
     /// A budget with this rate as long as no other is [set](Self::set_rate).
     #[must_use]
     pub fn new(rate: Rate) -> Arc<Self> {
+        Self::metered(rate, Arc::new(Unmetered))
+    }
+
+    /// The same for somebody who counts what becomes of it, and the requests that are made with its permits.
+    #[must_use]
+    pub fn metered(rate: Rate, meter: Arc<dyn Meter>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State { budget: Budget::new(rate, Instant::now()), ticking: false }),
             changed: Notify::new(),
             on_rejection: Mutex::default(),
+            meter,
         })
     }
 
@@ -167,7 +186,26 @@ impl Governor {
         self.change(|budget, _| budget.retire());
     }
 
-    /// What it looks like now.
+    /// Whether calls may be made at all. Looking changes nothing.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        self.lock().budget.gate(Instant::now())
+    }
+
+    /// Who waits, by class. Looking changes nothing.
+    #[must_use]
+    pub fn lines(&self) -> BTreeMap<CallClass, Line> {
+        let (state, now) = (self.lock(), Instant::now());
+        let line = |class| Line { waiting: state.budget.queued(class), longest: state.budget.longest_wait(now, class) };
+        CallClass::ALL.map(|class| (class, line(class))).into()
+    }
+
+    /// Who counts.
+    pub(super) fn meter(&self) -> &dyn Meter {
+        &*self.meter
+    }
+
+    /// What it looks like now; whoever can gets a turn first.
     #[must_use]
     pub fn snapshot(self: &Arc<Self>) -> GovernorSnapshot {
         self.change(|budget, now| {
@@ -184,7 +222,9 @@ impl Governor {
 
     /// The service answered 429 to what was sent then.
     pub(super) fn throttled(self: &Arc<Self>, sent_at: Instant, retry_after: Option<Duration>) {
-        self.change(|budget, now| budget.throttled(now, sent_at, retry_after));
+        if self.change(|budget, now| budget.throttled(now, sent_at, retry_after)) {
+            self.meter.throttled();
+        }
     }
 
     /// The service answered 401 to what was sent then. Whoever is told may call again with the same token to make
@@ -215,7 +255,7 @@ impl Governor {
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Budget<Wake>, Instant) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state.budget, Instant::now());
-        let woken = state.budget.take_woken();
+        let (woken, waits) = (state.budget.take_woken(), state.budget.take_waits());
         let busy = !state.budget.is_idle();
         let start = busy && !state.ticking;
         state.ticking |= start;
@@ -225,6 +265,7 @@ impl Governor {
         } else if busy {
             self.changed.notify_one();
         }
+        self.tell(waits);
         ring(&woken);
         result
     }
@@ -232,18 +273,19 @@ impl Governor {
     /// Lets time pass as long as somebody waits.
     async fn tick(self: Arc<Self>) {
         loop {
-            let (woken, deadline) = {
+            let (woken, waits, deadline) = {
                 let mut state = self.lock();
                 let now = Instant::now();
                 state.budget.advance(now);
-                let woken = state.budget.take_woken();
+                let (woken, waits) = (state.budget.take_woken(), state.budget.take_waits());
                 let deadline = state.budget.deadline(now);
                 state.ticking = !state.budget.is_idle();
                 if !state.ticking {
                     return;
                 }
-                (woken, deadline)
+                (woken, waits, deadline)
             };
+            self.tell(waits);
             ring(&woken);
             match deadline {
                 Some(at) => {
@@ -251,6 +293,12 @@ impl Governor {
                 }
                 None => self.changed.notified().await,
             }
+        }
+    }
+
+    fn tell(&self, waits: Vec<(CallClass, Duration)>) {
+        for (class, waited) in waits {
+            self.meter.waited(class, waited);
         }
     }
 

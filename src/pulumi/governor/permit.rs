@@ -39,13 +39,14 @@ impl Permit {
     /// [`Class::NotSent`] when none is left. While the gate is closed nothing may be sent whatever is left:
     /// [`Class::Throttled`] with the time to wait, or [`Class::Unauthorized`]. The unit is kept then.
     pub fn spend(&mut self) -> Result<(), Error> {
-        let Some((governor, _)) = &self.lender else { return Ok(()) };
+        let Some((governor, class)) = &self.lender else { return Ok(()) };
         if self.left == 0 {
             return Err(Error::local(Class::NotSent, "Permit", "the call's budget is spent"));
         }
         match governor.spend() {
             Ok(()) => {
                 self.left -= 1;
+                governor.meter().spent(*class);
                 Ok(())
             }
             Err(Gate::Throttled { remaining }) => Err(Error::local(

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use tokio::time::Instant;
+
 use super::rate::CallClass;
 
 /// Someone who waits.
@@ -9,6 +11,8 @@ use super::rate::CallClass;
 pub(super) struct Entry<W> {
     pub key: String,
     pub units: u32,
+    /// Since when it stands in line.
+    pub since: Instant,
     pub wake: W,
 }
 
@@ -53,6 +57,13 @@ impl<W> Queue<W> {
 
     pub(super) fn len(&self, class: CallClass) -> usize {
         self.lines.get(&class).map_or(0, |line| line.places.len())
+    }
+
+    /// Since when the one who has waited longest stands in line.
+    pub(super) fn oldest(&self, class: CallClass) -> Option<Instant> {
+        // Within a tenant they stand in the order in which they came.
+        let lanes = self.lines.get(&class)?.tenants.values();
+        lanes.filter_map(|lane| lane.first_key_value()).map(|(_, entry)| entry.since).min()
     }
 
     /// Which class is next, and how many units its first waiter wants: a class that is owed units for its share goes
@@ -108,7 +119,7 @@ impl<W> Line<W> {
         if let Some((current, place)) = self.places.get(&entry.key) {
             if current == tenant {
                 if let Some(waiting) = self.tenants.get_mut(tenant).and_then(|lane| lane.get_mut(place)) {
-                    *waiting = entry;
+                    *waiting = Entry { since: waiting.since, ..entry };
                 }
                 return;
             }

@@ -24,6 +24,8 @@ struct Entry {
     run: TrackedRun,
     seen: Option<Arc<Deployment>>,
     missing: u32,
+    /// Since when it is followed.
+    tracked_at: Instant,
     /// When it was last read, on whichever way.
     read_at: Option<Instant>,
     /// When something was last new about it; first of all, that it is there.
@@ -54,7 +56,7 @@ impl Board {
             entry.run = run;
             return false;
         }
-        let entry = Entry { seen: None, missing: 0, read_at: None, news_at: now, run };
+        let entry = Entry { seen: None, missing: 0, tracked_at: now, read_at: None, news_at: now, run };
         self.entries.insert(entry.run.id.clone(), entry);
         true
     }
@@ -80,6 +82,11 @@ impl Board {
 
     pub(super) fn has_active(&self) -> bool {
         self.entries.values().any(Entry::is_active)
+    }
+
+    /// Since when the one of the runs that have not ended is followed that has been for the longest.
+    pub(super) fn tracked_since(&self) -> Option<Instant> {
+        self.entries.values().filter(|entry| entry.is_active()).map(|entry| entry.tracked_at).min()
     }
 
     pub(super) fn run(&self, id: &str) -> Option<&TrackedRun> {

@@ -105,6 +105,8 @@ pub struct Health {
     /// How long ago the last look began that showed all that was due. `None`: there has been none since something
     /// has been followed.
     pub lag: Option<Duration>,
+    /// For how long runs that have not ended are followed without such a look. `None`: none is followed.
+    pub blind: Option<Duration>,
     /// How many runs that have not ended are followed.
     pub active: usize,
 }
@@ -219,8 +221,8 @@ impl Observer {
         let noted = self.on(organization_key, |office| (office.health(Instant::now()), office.client().cloned()));
         let Some((mut health, client)) = noted else { return Health::default() };
         if health.active > 0 && health.degraded.is_none() {
-            // Not under the lock: looking at a governor may wake others.
-            let trouble = match client.map(|client| client.governor().snapshot().gate) {
+            // Not under the lock: a governor has one of its own.
+            let trouble = match client.map(|client| client.governor().gate()) {
                 None => Some("there is no connection to read runs with"),
                 Some(Gate::Open) => None,
                 Some(Gate::Throttled { .. }) => Some("Pulumi Cloud has asked for a pause (429)"),
@@ -229,6 +231,13 @@ impl Observer {
             health.degraded = trouble.map(str::to_owned);
         }
         health
+    }
+
+    /// How well the runs of all organizations can be followed.
+    #[must_use]
+    pub fn health_of_all(&self) -> Vec<Health> {
+        let keys: Vec<String> = self.lock().organizations.keys().cloned().collect();
+        keys.iter().map(|key| self.health(key)).collect()
     }
 
     /// Sees to it that the organization's task is there and thinks again.

@@ -195,6 +195,10 @@ impl Organization {
             degraded: self.degraded.clone(),
             lasting: self.lasting(),
             lag: self.complete_at.map(|at| now.saturating_duration_since(at)),
+            blind: self
+                .board
+                .tracked_since()
+                .map(|since| now.saturating_duration_since(self.complete_at.map_or(since, |at| at.max(since)))),
             active: self.board.active().count(),
         }
     }

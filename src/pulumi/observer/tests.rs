@@ -287,7 +287,7 @@ fn looks_that_fail_are_further_and_further_apart() {
     now += 2 * S;
     look(&mut organization, now);
     let health = organization.health(now);
-    assert_eq!((health.degraded, health.lag, health.active), (None, Some(2 * S), 1));
+    assert_eq!((health.degraded, health.lag, health.blind, health.active), (None, Some(2 * S), Some(2 * S), 1));
 }
 
 #[test]

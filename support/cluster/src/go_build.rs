@@ -19,6 +19,8 @@ pub(crate) struct Module {
     name: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
+    /// Its main package, where a binary is a program of our own around libraries of others.
+    main_go: Option<&'static str>,
     ldflags: &'static str,
     /// How long a build of all its binaries takes on a small machine.
     estimate: &'static str,
@@ -35,6 +37,7 @@ pub(crate) const CONTROL_PLANE: Module = Module {
     name: "control-plane",
     go_mod: include_str!("../assets/control-plane/go.mod"),
     go_sum: include_str!("../assets/control-plane/go.sum"),
+    main_go: None,
     // The version that a build from a source tree would take from git.
     ldflags: "-s -w \
         -X k8s.io/component-base/version.gitVersion=v1.36.3 \
@@ -53,6 +56,7 @@ pub(crate) const HELM: Module = Module {
     name: "helm",
     go_mod: include_str!("../assets/helm/go.mod"),
     go_sum: include_str!("../assets/helm/go.sum"),
+    main_go: None,
     // What its Makefile sets. Charts that are rendered without a cluster are for this Kubernetes version.
     ldflags: "-s -w \
         -X helm.sh/helm/v3/internal/version.version=v3.22.0 \
@@ -62,6 +66,16 @@ pub(crate) const HELM: Module = Module {
         -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
     estimate: "about 2 minutes",
     binaries: &[Binary { name: "helm", package: "helm.sh/helm/v3/cmd/helm" }],
+};
+
+pub(crate) const PROMQL: Module = Module {
+    name: "promql",
+    go_mod: include_str!("../assets/promql/go.mod"),
+    go_sum: include_str!("../assets/promql/go.sum"),
+    main_go: Some(include_str!("../assets/promql/main.go")),
+    ldflags: "-s -w",
+    estimate: "about a minute",
+    binaries: &[Binary { name: "promql", package: "." }],
 };
 
 const FLAGS: [&str; 3] = ["-mod=readonly", "-trimpath", "-buildvcs=false"];
@@ -87,7 +101,8 @@ impl Module {
             return Ok(dir);
         }
         require_go()?;
-        for (name, content) in [("go.mod", self.go_mod), ("go.sum", self.go_sum)] {
+        let main_go = self.main_go.map(|content| ("main.go", content));
+        for (name, content) in [("go.mod", self.go_mod), ("go.sum", self.go_sum)].into_iter().chain(main_go) {
             let path = source.join(name);
             fs::write(&path, content).map_err(Error::io("write", &path))?;
         }
@@ -137,7 +152,9 @@ impl Module {
     fn key(&self) -> String {
         let flags = FLAGS.join(" ");
         let (os, arch) = (env::consts::OS, env::consts::ARCH);
-        let mut key = sha256_hex(&[self.go_mod, self.go_sum, &flags, self.ldflags, os, arch]);
+        let mut parts = vec![self.go_mod, self.go_sum, &flags, self.ldflags, os, arch];
+        parts.extend(self.main_go);
+        let mut key = sha256_hex(&parts);
         key.truncate(16);
         key
     }
@@ -191,6 +208,7 @@ mod tests {
         name: "example",
         go_mod: "module example",
         go_sum: "",
+        main_go: None,
         ldflags: "",
         estimate: "a second",
         binaries: &[Binary { name: "one", package: "example/one" }, Binary { name: "two", package: "example/two" }],
@@ -203,6 +221,7 @@ mod tests {
         for other in [
             Module { go_mod: "module other", ..EXAMPLE },
             Module { go_sum: "h1:", ..EXAMPLE },
+            Module { main_go: Some("package main"), ..EXAMPLE },
             Module { ldflags: "-s", ..EXAMPLE },
         ] {
             assert_ne!(other.key(), key);

@@ -35,6 +35,7 @@ mod ports;
 mod probe;
 mod process;
 mod progress;
+pub mod promql;
 mod servers;
 mod state_dir;
 

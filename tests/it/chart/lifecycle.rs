@@ -147,20 +147,22 @@ async fn the_commands_of_the_readme_work() {
 }
 
 /// As much of the Prometheus operator as it takes for its objects to be accepted.
-const SERVICE_MONITORS: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: servicemonitors.monitoring.coreos.com}
-spec:
-  group: monitoring.coreos.com
-  names: {kind: ServiceMonitor, plural: servicemonitors}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-";
+fn definition(kind: &str) -> String {
+    let plural = format!("{}s", kind.to_lowercase());
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}],
+        },
+    })
+    .to_string()
+}
 
 #[rstest]
 #[case::by_default("")]
@@ -169,9 +171,11 @@ spec:
 async fn the_restricted_profile_lets_the_pod_in(#[case] values: &str) {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    plane.kubectl(["apply", "--filename=-"], Some(SERVICE_MONITORS)).await.success();
-    let wait = ["wait", "crd/servicemonitors.monitoring.coreos.com", "--for=condition=Established", "--timeout=30s"];
-    plane.kubectl(wait, None).await.success();
+    for kind in ["ServiceMonitor", "PrometheusRule"] {
+        plane.kubectl(["apply", "--filename=-"], Some(&definition(kind))).await.success();
+        let name = format!("crd/{}s.monitoring.coreos.com", kind.to_lowercase());
+        plane.kubectl(["wait", &name, "--for=condition=Established", "--timeout=30s"], None).await.success();
+    }
     helm.install_with(values).await;
     plane
         .kubectl(["label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"], None)

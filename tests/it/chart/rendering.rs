@@ -21,6 +21,8 @@ proxy: {https: 'http://proxy.example.com:3128', http: 'http://proxy.example.com:
 caBundle: {configMapName: authorities, key: bundle.pem}
 service: {enabled: true, port: 9090, annotations: {example.com/note: hello}}
 serviceMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}
+prometheusRule: {enabled: true, labels: {release: prometheus}}
+grafanaDashboard: {enabled: true, annotations: {grafana_folder: Pulumi}}
 networkPolicy:
   enabled: true
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
@@ -162,6 +164,11 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 )]
 #[case::a_port("service: {port: 0}", "at '/service/port': minimum: got 0, want 1")]
 #[case::an_interval("serviceMonitor: {interval: often}", "at '/serviceMonitor/interval': 'often' does not match")]
+#[case::an_alert_that_is_no_switch("prometheusRule: true", "at '/prometheusRule': got boolean, want object")]
+#[case::a_label_that_is_a_number(
+    "grafanaDashboard: {labels: {grafana_dashboard: 1}}",
+    "at '/grafanaDashboard/labels/grafana_dashboard': got number, want string"
+)]
 #[case::a_peer_of_no_kind(
     "networkPolicy: {metricsFrom: [{namespace: a}]}",
     "additional properties 'namespace' not allowed"
@@ -314,6 +321,8 @@ async fn nothing_is_there_that_was_not_asked_for() {
     for kind in [
         "Service",
         "ServiceMonitor",
+        "PrometheusRule",
+        "ConfigMap",
         "NetworkPolicy",
         "PodDisruptionBudget",
         "ValidatingAdmissionPolicy",
@@ -414,6 +423,10 @@ async fn what_is_asked_for_is_there() {
     for (label, value) in chosen.as_object().unwrap() {
         assert_eq!(&service["metadata"]["labels"][label], value);
     }
+    assert_eq!(the(&objects, "PrometheusRule")["metadata"]["labels"]["release"], "prometheus");
+    let dashboard = &the(&objects, "ConfigMap")["metadata"];
+    assert_eq!(dashboard["labels"]["grafana_dashboard"], "1");
+    assert_eq!(dashboard["annotations"], json!({"grafana_folder": "Pulumi"}));
     let policy = the(&objects, "NetworkPolicy");
     assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
     for selector in [
@@ -428,6 +441,20 @@ async fn what_is_asked_for_is_there() {
     let rules = role["rules"].as_array().unwrap();
     let keyless = rules.iter().find(|rule| rule["resources"][0] == "serviceaccounts/token").unwrap();
     assert_eq!((&keyless["verbs"], &keyless["resourceNames"]), (&json!(["create"]), &json!(["pulumi", "other"])));
+}
+
+/// The files are what is evaluated on pages of a real operator; here they only have to arrive as they are, with braces
+/// that are Prometheus' and Grafana's own.
+#[tokio::test]
+async fn alerts_and_dashboard_are_those_of_the_files() {
+    let file = |name: &str| fs::read_to_string(format!("{}/{CHART}/files/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let objects = objects("prometheusRule: {enabled: true}\ngrafanaDashboard: {enabled: true}").await;
+    let rules: Value = serde_saphyr::from_str(&file("alerts.yaml")).unwrap();
+    assert_eq!(the(&objects, "PrometheusRule")["spec"], rules);
+    let data = the(&objects, "ConfigMap")["data"].as_object().unwrap();
+    let rendered: Value = serde_json::from_str(data["pulumi-deployments-operator.json"].as_str().unwrap()).unwrap();
+    assert_eq!(rendered, serde_json::from_str::<Value>(&file("dashboard.json")).unwrap());
+    assert_eq!(data.len(), 1);
 }
 
 #[tokio::test]

@@ -96,13 +96,14 @@ pub async fn create(
             let url = Some(created.console_url).filter(|url| !url.is_empty());
             let run = run_of(&intent, created.id, created.version, url, "not-started");
             info!(id = %run.id, version = run.version, stack = %intent.target, operation = %intent.operation, "triggered");
-            context.metrics.run_triggered(intent.operation);
             let recorded = on_heap(|| record(context, &journaled, &run)).await?;
+            context.metrics.runs.triggered(run.operation);
             context.memory.recovered(&intent.nonce);
             Ok((recorded, Outcome::Created))
         }
         Err(error) if error.class() == Class::Ambiguous => {
             warn!(%error, nonce = %intent.nonce, "the outcome of a create is unknown");
+            context.metrics.runs.unanswered(intent.operation);
             // From here on the clock of the recovery runs.
             context.memory.recovery(&intent.nonce);
             Ok((journaled, Outcome::CreatePending(context.timings.recovery_wait())))

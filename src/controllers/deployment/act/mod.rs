@@ -211,6 +211,7 @@ async fn adopt(
     let url = deployment_url(connection.client.backend(), &stack, found.version);
     let run = journal::run_of(intent, found.id.clone(), found.version, url, found.status.as_str());
     let recorded = journal::record(context, &deployment, &run).await?;
+    context.metrics.runs.triggered(run.operation);
     context.memory.recovered(&intent.nonce);
     context.memory.saw_version(&intent.target.key(), run.version);
     Ok((recorded, Outcome::Created))
@@ -270,7 +271,11 @@ async fn conclude(
     {
         // With deleteAfterDestroy the service deletes the stack, and its runs with it.
         match destroy::look(&run.target, this, connection, context).await {
-            destroy::Stack::Gone => return destroy::release(&run.target, deployment, context).await,
+            destroy::Stack::Gone => {
+                let released = destroy::release(&run.target, deployment, context).await?;
+                context.metrics.runs.ended(run, Phase::Succeeded);
+                return Ok(released);
+            }
             destroy::Stack::AwaitingBudget => return Ok((deployment, Outcome::AwaitingBudget)),
             destroy::Stack::Unknown(consequence) if attempts < ATTEMPTS => {
                 return Ok((deployment, Outcome::Failed(consequence)));
@@ -310,7 +315,6 @@ async fn conclude(
     forget_run(&deployment, context);
     if let Some(Run { id, version, target, operation, .. }) = &run {
         info!(%id, version, stack = %target, %operation, %result, "run ended");
-        context.metrics.run_ended(*operation, result);
     }
     Ok((deployment, Outcome::Concluded { result, view: view.map(Box::new), failure, drift, retry }))
 }
