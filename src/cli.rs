@@ -62,6 +62,7 @@ impl From<Run> for operator::Options {
     fn from(run: Run) -> Self {
         let Run { watch_namespaces, allowed_backends, suspend_all, watch_secrets, listen, log_format: _, unsafe_speed } =
             run;
-        Self { watch_namespaces, allowed_backends, suspend_all, watch_secrets, listen, speed: unsafe_speed }
+        let speed = unsafe_speed;
+        Self { watch_namespaces, allowed_backends, suspend_all, watch_secrets, listen, traces: None, speed }
     }
 }

@@ -70,6 +70,7 @@ impl Operator {
             suspend_all: false,
             watch_secrets: true,
             listen: ([127, 0, 0, 1], 0).into(),
+            traces: None,
             speed: SPEED,
         };
         let stop = CancellationToken::new();

@@ -33,5 +33,6 @@ mod schedules;
 mod secrecy;
 mod settings;
 mod shuffled;
+mod tracing;
 mod unwatched;
 mod world;

@@ -36,6 +36,7 @@ impl Operator {
             allowed_backends: vec![world.simulator.url()],
             suspend_all,
             listen: ([127, 0, 0, 1], 0).into(),
+            traces: None,
             speed: SPEED,
         };
         let mut config = world.plane.config().clone();

@@ -56,6 +56,7 @@ async fn main() -> Result<()> {
         suspend_all: false,
         watch_secrets: true,
         listen: ([127, 0, 0, 1], 0).into(),
+        traces: None,
         speed: 1.0,
     };
     let running = tokio::spawn(operator::run(options, world.config.clone(), stop.clone()));

@@ -75,7 +75,7 @@ async fn completions_know_every_command() {
     }
 }
 
-/// Times, and what a test's piece of the world is called.
+/// Times, ids of traces, and what a test's piece of the world is called.
 fn normal(text: &str, world: &World) -> String {
     let text = text.replace(&world.simulator.url(), "https://api.pulumi.com").replace(&world.organization, "acme");
     // The console is on a host of its own, the simulated one is not.
@@ -84,10 +84,12 @@ fn normal(text: &str, world: &World) -> String {
         let word = word.trim_end_matches(['s', 'm', 'h']);
         !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || "smh".contains(c))
     };
+    let is_id = |word: &str| word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit());
     let lines = text.lines().map(|line| {
         let words = line.split_whitespace();
         // An amount of time has a unit; a number of a run has none.
         words
+            .map(|word| if is_id(word) { "ID" } else { word })
             .map(|word| if word.ends_with(['s', 'm', 'h']) && is_time(word) { "TIME" } else { word })
             .collect::<Vec<_>>()
             .join(" ")
