@@ -82,6 +82,7 @@ impl From<Run> for operator::Options {
             watch_secrets,
             write_outputs,
             listen,
+            traces: None,
             speed: unsafe_speed,
         }
     }

@@ -11,7 +11,8 @@
 //! * [`api`]: the custom resources. No IO.
 //! * [`pulumi`]: the Pulumi side. Knows HTTP, and nothing of Kubernetes.
 //! * [`controllers`]: where the two meet; one controller per kind, with the same rooms in each.
-//! * [`operator`] puts them together; [`cli`], [`server`], [`metrics`], [`telemetry`] and [`install_key`] are its shell.
+//! * [`operator`] puts them together; [`cli`], [`server`], [`metrics`], [`telemetry`], [`traces`] and [`install_key`] are
+//!   its shell.
 
 pub mod api;
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod operator;
 pub mod pulumi;
 pub mod server;
 pub mod telemetry;
+pub mod traces;
 
 #[cfg(test)]
 mod properties;

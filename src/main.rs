@@ -5,7 +5,7 @@ use clap::Parser;
 use pulumi_deployments_operator::{
     api::crd,
     cli::{Cli, Command},
-    operator, telemetry,
+    operator, telemetry, traces,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -36,8 +36,9 @@ async fn main() -> anyhow::Result<()> {
                     stop.cancel();
                 }
             });
+            let options = operator::Options { traces: traces::Settings::from_env()?, ..run.into() };
             let config = operator::kube_config().await?;
-            operator::run(run.into(), config, stop).await
+            operator::run(options, config, stop).await
         }
     }
 }

@@ -10,7 +10,10 @@ use kube::{
         reflector::{self, store::Writer},
     },
 };
-use tokio::sync::{Semaphore, mpsc::UnboundedReceiver};
+use tokio::{
+    sync::{Semaphore, mpsc::UnboundedReceiver},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -34,6 +37,7 @@ use crate::{
     metrics::{Metrics, now::Now},
     pulumi::{Observer, ObserverConfig},
     server::{self, Readiness},
+    traces::{self, Traces},
 };
 
 /// How the operator is run.
@@ -52,12 +56,17 @@ pub struct Options {
     pub write_outputs: bool,
     /// Address of `/healthz`, `/readyz` and `/metrics`.
     pub listen: SocketAddr,
+    /// Where traces go; nowhere without this.
+    pub traces: Option<traces::Settings>,
     /// Divides the times that the operator waits for safety's sake; 1 outside tests.
     pub speed: f64,
 }
 
 /// How long a stop waits for what is under way: less than the 30 s that a Pod is given.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long a stop then waits for traces that are on their way.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Credentials of the cluster that the operator runs in, or of `KUBECONFIG`.
 ///
@@ -114,6 +123,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
     let (settings, settings_parts) = parts::<StackDeploymentSettings>(&scopes, &mut wakers);
     let (deployments, deployment_parts) = parts::<Deployment>(&scopes, &mut wakers);
     let metrics = Arc::new(Metrics::default());
+    let (traces, exporting) = start_traces(options.traces.as_ref())?;
     let holder = hex(&rand::random::<[u8; 8]>());
     let reporter =
         Reporter { controller: "pulumi-deployments-operator".to_owned(), instance: std::env::var("POD_NAME").ok() };
@@ -145,6 +155,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         kube,
         watching,
         metrics,
+        traces,
     });
 
     let listener =
@@ -194,8 +205,38 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         warn!("stopped with work under way; it is taken up again at the next start");
     }
+    exporting.finish().await;
     info!("stopped");
     Ok(())
+}
+
+/// The worker that sends traces, when there is one.
+struct Exporting(Option<JoinHandle<()>>, CancellationToken);
+
+impl Exporting {
+    /// Ends it once it has sent what it still has. It ends when this is dropped as well.
+    async fn finish(mut self) {
+        self.1.cancel();
+        if let Some(worker) = self.0.take()
+            && tokio::time::timeout(FLUSH, worker).await.is_err()
+        {
+            warn!("stopped with traces on their way; they are lost");
+        }
+    }
+}
+
+impl Drop for Exporting {
+    fn drop(&mut self) {
+        self.1.cancel();
+    }
+}
+
+fn start_traces(settings: Option<&traces::Settings>) -> Result<(Traces, Exporting)> {
+    let stop = CancellationToken::new();
+    let Some(settings) = settings else { return Ok((Traces::default(), Exporting(None, stop))) };
+    let (traces, worker) = traces::start(settings)?;
+    info!(endpoint = settings.shown(), "traces are sent");
+    Ok((traces, Exporting(Some(tokio::spawn(worker.run(stop.clone()))), stop)))
 }
 
 fn start<K: Reconcile>(

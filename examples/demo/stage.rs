@@ -71,6 +71,7 @@ impl Operator {
             watch_secrets: true,
             write_outputs: true,
             listen: ([127, 0, 0, 1], 0).into(),
+            traces: None,
             speed: SPEED,
         };
         let stop = CancellationToken::new();

@@ -563,6 +563,9 @@ pub struct Intent {
     /// What makes the run. Absent when an earlier version of the operator wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+    /// When what it asks for was changed, by the cluster's clock. Absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Time>,
     /// The operation.
     pub operation: Operation,
     /// The stack.
@@ -611,6 +614,9 @@ pub struct Run {
     /// What made the run. Absent when an earlier version of the operator wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+    /// When what it asks for was changed, by the cluster's clock. Absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Time>,
     /// Carried by the run as the name of an environment variable. Empty when the run is not of this operator's making.
     pub nonce: String,
     /// Digest of the versions of all Secrets that the run's log may show values of. When they have moved since, the

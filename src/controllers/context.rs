@@ -33,6 +33,7 @@ use crate::{
     },
     metrics::Metrics,
     pulumi::Observer,
+    traces::Traces,
 };
 
 /// What every reconcile has at hand.
@@ -81,6 +82,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where the traces of runs are handed in.
+    pub traces: Traces,
 }
 
 /// Times that matter for correctness or load. A hidden flag scales them for tests.

@@ -21,7 +21,7 @@ use kube::{
 use tokio::sync::{Semaphore, mpsc::UnboundedReceiver};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, Span, debug, error, error_span, field, warn};
 
 use super::{
     Context, Error,
@@ -187,6 +187,13 @@ fn wake_deleted(upstream: impl Iterator<Item = Resource>, context: &Context) {
     }
 }
 
+/// What all log lines about a resource are in, also those of somebody who wants errors only. `trace_id` is recorded where
+/// they are about a request. A field `name` would hide behind the span's own in JSON.
+#[must_use]
+pub fn span(Resource { kind, namespace, name }: &Resource) -> Span {
+    error_span!(parent: None, "reconcile", ?kind, %namespace, resource = %name, trace_id = field::Empty)
+}
+
 /// One reconcile: within the bound, with a panic caught, and every error turned into a delay.
 async fn guarded<K: Reconcile>(
     object: Arc<K>,
@@ -196,7 +203,7 @@ async fn guarded<K: Reconcile>(
     context.all_known.all().await;
     let _slot = slots.acquire().await;
     let uid = object.uid().unwrap_or_default();
-    let span = info_span!("reconcile", kind = ?K::KIND, namespace = %object.namespace().unwrap_or_default(), name = %object.name_any());
+    let span = span(&K::KIND.named(object.namespace().unwrap_or_default(), object.name_any()));
     let started = tokio::time::Instant::now();
     let result = AssertUnwindSafe(object.reconcile(Arc::clone(&context)).instrument(span.clone())).catch_unwind().await;
     let result = result.unwrap_or_else(|panic| Err(Error::Panic(message(&*panic))));

@@ -427,6 +427,7 @@ async fn a_right_that_is_missing_is_named() {
         watch_secrets: true,
         write_outputs: true,
         listen: ([127, 0, 0, 1], 0).into(),
+        traces: None,
         speed: crate::world::SPEED,
     };
     let stop = CancellationToken::new();

@@ -34,5 +34,6 @@ mod schedules;
 mod secrecy;
 mod settings;
 mod shuffled;
+mod tracing;
 mod unwatched;
 mod world;

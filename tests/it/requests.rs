@@ -37,6 +37,7 @@ impl Operator {
             allowed_backends: vec![world.simulator.url()],
             suspend_all,
             listen: ([127, 0, 0, 1], 0).into(),
+            traces: None,
             speed: SPEED,
         };
         let mut config = world.plane.config().clone();

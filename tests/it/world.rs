@@ -114,6 +114,7 @@ impl World {
             watch_secrets: true,
             write_outputs: true,
             listen: ([127, 0, 0, 1], 0).into(),
+            traces: None,
             speed: SPEED,
         };
         adjust(&mut options);
@@ -123,15 +124,27 @@ impl World {
 
     /// Starts the real program as a process of its own. It logs everything to a file of this name.
     pub fn start_process(&self, kubeconfig: &Path, log: &str) -> Process {
-        self.start_program(kubeconfig, log, SPEED, "debug,pulumi_deployments_operator=trace")
+        self.start_program(kubeconfig, log, SPEED, "debug,pulumi_deployments_operator=trace", |_| ())
+    }
+
+    /// The same with more arguments or variables. It logs what it does where nobody asks for more.
+    pub fn start_process_with(&self, log: &str, adjust: impl FnOnce(&mut Command)) -> Process {
+        self.start_program(self.plane.kubeconfig(), log, SPEED, "info", adjust)
     }
 
     /// The same where there is much to do: its waiting times are divided by something else, and it logs less.
     pub fn start_busy_process(&self, log: &str, speed: f64) -> Process {
-        self.start_program(self.plane.kubeconfig(), log, speed, "info,pulumi_deployments_operator=debug")
+        self.start_program(self.plane.kubeconfig(), log, speed, "info,pulumi_deployments_operator=debug", |_| ())
     }
 
-    fn start_program(&self, kubeconfig: &Path, log: &str, speed: f64, verbosity: &str) -> Process {
+    fn start_program(
+        &self,
+        kubeconfig: &Path,
+        log: &str,
+        speed: f64,
+        verbosity: &str,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Process {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("operators");
         fs::create_dir_all(&directory).unwrap();
         let log = directory.join(format!("{}-{}-{log}.log", process::id(), self.namespace));
@@ -144,6 +157,7 @@ impl World {
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .kill_on_drop(true);
+        adjust(&mut command);
         Process { child: command.spawn().unwrap(), log }
     }
 
@@ -412,11 +426,16 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
+    /// Waits for its end, and says whether it ended well.
+    pub async fn ended(&mut self, within: Duration) -> bool {
+        timeout(within, self.child.wait()).await.unwrap().unwrap().success()
+    }
+
     /// SIGTERM; waits for the end, and says whether it ended well.
     pub async fn terminate(mut self, within: Duration) -> bool {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-        timeout(within, self.child.wait()).await.unwrap().unwrap().success()
+        self.ended(within).await
     }
 
     /// The most memory that it has had at once, in bytes.

@@ -15,14 +15,19 @@ mod reason;
 mod request;
 mod secrets;
 mod status;
+mod told;
+pub mod trace;
 
 use std::{collections::HashSet, sync::Arc};
 
 use kube::{ResourceExt, runtime::controller::Action};
-use tracing::debug;
+use tracing::{Span, debug, field::display};
 
-use self::outcome::Outcome;
 pub use self::{drift::remains as drift_remains, reason::Reason};
+use self::{
+    outcome::Outcome,
+    trace::{Trace, Who},
+};
 use super::{
     Context, Error,
     caches::Cached,
@@ -94,6 +99,7 @@ impl Reconcile for Deployment {
 
         let (inputs, means) = on_heap(|| gather::gather(&deployment, &context, now)).await?;
         let plan = plan::plan(&inputs, &old);
+        Span::current().record("trace_id", display(trace::subject(&inputs, &old, &plan)));
         debug!(?plan, "planned");
         let (deployment, outcome) = on_heap(|| act::act(plan, &inputs, deployment, means, &context, now)).await?;
         if inputs.give_up
@@ -106,13 +112,37 @@ impl Reconcile for Deployment {
         let new = status::status(&before, &inputs, &outcome, now);
 
         let events = status::events(&old, &new);
+        let traces = traces(&context, &deployment, &old, (&new, &outcome), now);
         let action = act::next(&outcome, &inputs, &deployment, &context);
         on_heap(|| write::status(&context.kube, deployment, &new)).await?;
         context.metrics.runs.told(&before, &new);
         context.metrics.convergence.deployment_told(&before, &new);
+        told::tell(&self, &inputs, &old, &new);
+        for trace in traces {
+            context.traces.send(trace);
+        }
         context.publish(&*self, events).await;
         Ok(action)
     }
+}
+
+/// What can be told of runs once the status is written; nothing where nobody wants to know.
+fn traces(
+    context: &Context,
+    deployment: &Deployment,
+    old: &DeploymentStatus,
+    (new, outcome): (&DeploymentStatus, &Outcome),
+    now: Time,
+) -> Vec<Trace> {
+    if !context.traces.are_sent() {
+        return vec![];
+    }
+    let who = Who {
+        namespace: deployment.namespace().unwrap_or_default(),
+        name: deployment.name_any(),
+        uid: deployment.uid().unwrap_or_default(),
+    };
+    trace::ended(&who, old, Some(new).filter(|_| *outcome != Outcome::Released), now)
 }
 
 /// Whether it must not be gone before its end was told: a run of it was made, or its end is one.

@@ -9,6 +9,7 @@ use super::{
     plan::{Adoption, FailedCancel, Inputs, Sighting},
     reason::Reason,
     request,
+    trace::TraceId,
 };
 use crate::{
     api::{
@@ -447,7 +448,9 @@ pub fn events(old: &DeploymentStatus, new: &DeploymentStatus) -> Vec<Happening> 
             action: "Create",
             note: format!("{} was {}", name(run), approval::approval(given)),
         }));
-        happenings.push(begun(run));
+        let begun = begun(run);
+        let id = new.uid.as_ref().map(|uid| format!("; trace {}", TraceId::of_run(uid, run))).unwrap_or_default();
+        happenings.push(Happening { note: format!("{}{id}", begun.note), ..begun });
     }
     // Without a run, only that a request counts as handled can be told: of a new object, or of one that had none yet.
     let is_first = new.request.is_some() && (old.request.is_none() || old.uid != new.uid);

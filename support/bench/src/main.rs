@@ -57,6 +57,7 @@ async fn main() -> Result<()> {
         watch_secrets: true,
         write_outputs: true,
         listen: ([127, 0, 0, 1], 0).into(),
+        traces: None,
         speed: 1.0,
     };
     let running = tokio::spawn(operator::run(options, world.config.clone(), stop.clone()));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     CHART, IMAGE, NAMESPACE, RELEASE,
     helm::Helm,
-    lifecycle::{arguments, crds_are_there},
+    lifecycle::{arguments, crds_are_there, environment, install_monitoring},
 };
 use crate::{
     control_plane::ControlPlane,
@@ -28,7 +28,7 @@ async fn the_commands_of_the_guides_work() {
     let helm = Helm::of(&mut plane).await;
     let [install] = commands("README.md").try_into().unwrap();
     assert_eq!(commands("docs/getting-started.md"), std::slice::from_ref(&install));
-    let [upgrade, brake, go_on, uninstall] = commands("docs/operations.md").try_into().unwrap();
+    let [upgrade, monitoring, traces, brake, go_on, uninstall] = commands("docs/operations.md").try_into().unwrap();
     let [keyless] = commands("docs/keyless.md").try_into().unwrap();
     let elsewhere = Page::all().into_iter().map(|page| page.name).filter(|name| !name.contains("charts/"));
     let others = elsewhere.filter(|name| {
@@ -42,6 +42,12 @@ async fn the_commands_of_the_guides_work() {
     let usual = arguments(&plane).await;
     helm.shell(&upgrade).await.success();
     assert_eq!(arguments(&plane).await, usual);
+    install_monitoring(&plane).await;
+    helm.shell(&monitoring).await.success();
+    let rules = ["get", "prometheusrules,servicemonitors", "--all-namespaces", "--output=name"];
+    assert_eq!(plane.kubectl(rules, None).await.success().lines().count(), 2);
+    helm.shell(&traces).await.success();
+    assert!(environment(&plane).await.contains("http://collector.observability:4318"));
     helm.shell(&brake).await.success();
     assert!(arguments(&plane).await.contains("--suspend-all"));
     helm.shell(&go_on).await.success();

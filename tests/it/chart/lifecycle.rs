@@ -51,9 +51,17 @@ pub async fn crds_are_there(plane: &ControlPlane) {
 }
 
 pub async fn arguments(plane: &ControlPlane) -> String {
+    of_the_container(plane, "args").await
+}
+
+pub async fn environment(plane: &ControlPlane) -> String {
+    of_the_container(plane, "env").await
+}
+
+async fn of_the_container(plane: &ControlPlane, field: &str) -> String {
     let name = format!("deployment.apps/{RELEASE}");
-    let path = "--output=jsonpath={.spec.template.spec.containers[0].args}";
-    plane.kubectl(["get", &name, "--namespace", NAMESPACE, path], None).await.success()
+    let path = format!("--output=jsonpath={{.spec.template.spec.containers[0].{field}}}");
+    plane.kubectl(["get", &name, "--namespace", NAMESPACE, &path], None).await.success()
 }
 
 /// What a team has.
@@ -73,7 +81,7 @@ spec: {settingsRef: {name: web}, operation: update}
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, second, keyless, policy, uninstall, keep, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, second, keyless, policy, traces, uninstall, keep, remove] = blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
@@ -112,6 +120,10 @@ async fn the_commands_of_the_readme_work() {
 
     helm.shell(policy).await.success();
     assert_eq!(own(&plane, "validatingadmissionpolicies,validatingadmissionpolicybindings").await.len(), 2);
+    assert_eq!(arguments(&plane).await, upgraded, "what was set before is kept");
+
+    helm.shell(traces).await.success();
+    assert!(environment(&plane).await.contains("http://collector.observability:4318"));
     assert_eq!(arguments(&plane).await, upgraded, "what was set before is kept");
 
     // The next step that the notes tell, with a name in place of NAME-IN-PULUMI-CLOUD.
@@ -164,6 +176,15 @@ fn definition(kind: &str) -> String {
     .to_string()
 }
 
+/// Has the control plane take the objects of the Prometheus operator.
+pub async fn install_monitoring(plane: &ControlPlane) {
+    for kind in ["ServiceMonitor", "PrometheusRule"] {
+        plane.kubectl(["apply", "--filename=-"], Some(&definition(kind))).await.success();
+        let name = format!("crd/{}s.monitoring.coreos.com", kind.to_lowercase());
+        plane.kubectl(["wait", &name, "--for=condition=Established", "--timeout=30s"], None).await.success();
+    }
+}
+
 #[rstest]
 #[case::by_default("")]
 #[case::with_everything(EVERYTHING)]
@@ -171,11 +192,7 @@ fn definition(kind: &str) -> String {
 async fn the_restricted_profile_lets_the_pod_in(#[case] values: &str) {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    for kind in ["ServiceMonitor", "PrometheusRule"] {
-        plane.kubectl(["apply", "--filename=-"], Some(&definition(kind))).await.success();
-        let name = format!("crd/{}s.monitoring.coreos.com", kind.to_lowercase());
-        plane.kubectl(["wait", &name, "--for=condition=Established", "--timeout=30s"], None).await.success();
-    }
+    install_monitoring(&plane).await;
     helm.install_with(values).await;
     plane
         .kubectl(["label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"], None)

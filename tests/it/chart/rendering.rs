@@ -19,6 +19,7 @@ keyless: {enabled: true, serviceAccountNames: [pulumi, other]}
 approvalPolicy: {enabled: true}
 proxy: {https: 'http://proxy.example.com:3128', http: 'http://proxy.example.com:3128', none: 'pulumi.example.com,.svc'}
 caBundle: {configMapName: authorities, key: bundle.pem}
+tracing: {endpoint: 'http://collector.observability:4318', headers: {secretName: collector, key: write}}
 service: {enabled: true, port: 9090, annotations: {example.com/note: hello}}
 serviceMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}
 prometheusRule: {enabled: true, labels: {release: prometheus}}
@@ -105,6 +106,10 @@ async fn nothing_but_an_annotation_is_added_to_the_crds() {
 #[case::a_backend_without_a_scheme("allowedBackends: [api.pulumi.com]", "'api.pulumi.com' does not match")]
 #[case::a_word_for_a_switch("suspendAll: 'yes'", "at '/suspendAll': got string, want boolean")]
 #[case::a_log_format("logFormat: xml", "at '/logFormat': value must be one of 'json', 'text'")]
+#[case::a_collector_without_a_scheme(
+    "tracing: {endpoint: 'collector:4318'}",
+    "at '/tracing/endpoint': 'collector:4318' does not match"
+)]
 #[case::nobodys_account("serviceAccount: {create: false}", "at '/serviceAccount/name': minLength: got 0, want 1")]
 #[case::a_switch_that_is_no_switch("secrets: {watch: 'no'}", "at '/secrets/watch': got string, want null or boolean")]
 #[case::a_word_for_outputs("outputs: {enabled: 'no'}", "at '/outputs/enabled': got string, want null or boolean")]
@@ -412,6 +417,11 @@ async fn what_is_asked_for_is_there() {
             {"name": "NO_PROXY", "value": "pulumi.example.com,.svc"},
             {"name": "SSL_CERT_FILE", "value": "/etc/ssl/certs/ca-certificates.crt"},
             {"name": "SSL_CERT_DIR", "value": "/etc/pulumi-deployments-operator/ca"},
+            {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector.observability:4318"},
+            {
+                "name": "OTEL_EXPORTER_OTLP_HEADERS",
+                "valueFrom": {"secretKeyRef": {"name": "collector", "key": "write"}},
+            },
             {"name": "RUST_LOG", "value": "debug"},
         ])
     );

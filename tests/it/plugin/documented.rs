@@ -109,7 +109,7 @@ async fn kubectl_completes_it_as_the_page_says() {
     assert!(named.iter().all(|name| all.iter().any(|it| it == name)) && all.contains(&"acme".to_owned()), "{all:?}");
 }
 
-/// Times, and what a test's piece of the world is called.
+/// Times, ids of traces, and what a test's piece of the world is called.
 fn normal(text: &str, world: &World) -> String {
     let text = text.replace(&world.simulator.url(), "https://api.pulumi.com").replace(&world.organization, "acme");
     // The console is on a host of its own, the simulated one is not.
@@ -118,10 +118,12 @@ fn normal(text: &str, world: &World) -> String {
         let word = word.trim_end_matches(['s', 'm', 'h']);
         !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || "smh".contains(c))
     };
+    let is_id = |word: &str| word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit());
     let lines = text.lines().map(|line| {
         let words = line.split_whitespace();
         // An amount of time has a unit; a number of a run has none.
         words
+            .map(|word| if is_id(word) { "ID" } else { word })
             .map(|word| if word.ends_with(['s', 'm', 'h']) && is_time(word) { "TIME" } else { word })
             .collect::<Vec<_>>()
             .join(" ")

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use pulumi_deployments_operator::api::{
-    Condition, Deployment, Organization, StackDeploymentSettings, Time,
-    condition::{ConditionStatus, find, types},
-    deployment::{Phase, Run, Step},
-    reference::OrganizationRef,
+use pulumi_deployments_operator::{
+    api::{
+        Condition, Deployment, Organization, StackDeploymentSettings, Time,
+        condition::{ConditionStatus, find, types},
+        deployment::{Phase, Run, Step},
+        reference::OrganizationRef,
+    },
+    controllers::deployment::trace,
 };
 
 use super::span;
@@ -280,6 +283,9 @@ fn deployment_node(seen: &Seen<Deployment>, look: Look) -> Node {
     if let Some(run) = &status.run {
         if let Some(url) = run.url.as_ref().filter(|_| look.in_full) {
             notes.push(paint.faint(url));
+        }
+        if let Some(id) = trace::newest(&seen.typed).filter(|_| look.in_full) {
+            notes.push(paint.faint(&format!("trace {id}")));
         }
         if let Some(failure) = run.failure.as_ref().filter(|_| look.in_full) {
             notes.extend(failure.log.iter().map(|line| format!("{} {line}", paint.faint("|"))));

@@ -109,6 +109,7 @@ fn run_of(
         purpose: Purpose::Main,
         attempt: 1,
         trigger: Some(Trigger::Adopted),
+        asked_at: None,
         nonce: String::new(),
         secrets: None,
         operation: operation.unwrap_or(inputs.asked.operation),

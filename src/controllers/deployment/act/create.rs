@@ -26,7 +26,7 @@ use crate::{
             gather::resource,
             plan::{Inputs, Start},
             request::{Identity, identity},
-            secrets,
+            secrets, trace,
         },
         digest::hex,
         on_heap,
@@ -50,8 +50,9 @@ pub async fn create(
         Ok(papers) => papers,
         Err(outcome) => return Ok((deployment, *outcome)),
     };
-    let Identity { request, attempt, trigger } =
-        identity(inputs, &start, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
+    let identity = identity(inputs, &start, deployment.status.as_ref().unwrap_or(&DeploymentStatus::default()));
+    let asked_at = trace::asked_at(&deployment, &identity, start.purpose, now);
+    let Identity { request, attempt, trigger } = identity;
     let Start { purpose, operation, target, mut body, settings_digest: _, digest, subject: _, approved: _ } = start;
     let stack = connection.stack(&target.project, &target.stack);
     let link = console::deployments_url(&target.backend_url, &stack);
@@ -64,6 +65,7 @@ pub async fn create(
         purpose,
         attempt,
         trigger,
+        asked_at,
         operation,
         target,
         holder: context.holder.clone(),
@@ -85,6 +87,7 @@ pub async fn create(
             return Err(error);
         }
     };
+    info!(nonce = %intent.nonce, purpose = ?intent.purpose, attempt = intent.attempt, "journaled a create");
     if started.elapsed() > context.timings.send_window {
         warn!(elapsed = ?started.elapsed(), "the journal took too long; the create is not sent");
         context.memory.not_created(&intent.nonce);

@@ -7,7 +7,7 @@ use super::*;
 fn seen<K: Known>(kind: &str, name: &str, spec: &Value, status: &Value) -> Seen<K> {
     let object: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "deployments.pulumi.com/v1alpha1", "kind": kind,
-        "metadata": {"name": name, "namespace": "team", "generation": 1}, "spec": spec, "status": status,
+        "metadata": {"name": name, "namespace": "team", "uid": "5b1c", "generation": 1}, "spec": spec, "status": status,
     }))
     .unwrap();
     Seen::of(object).unwrap()
@@ -131,6 +131,7 @@ fn one_deployment_is_shown_in_full() {
        └─ Deployment team/web-prod  update  Running 2/3 pulumi update  run 7  1m10s
           │   Running: run 7 is under way
           │   https://app.pulumi.com/7
+          │   trace c27c4064230561e964444c75f1694710
           ├─ ✓ 1 Get source  3s
           ├─ ▶ 2 pulumi update  1m7s
           └─ · 3 Clean up

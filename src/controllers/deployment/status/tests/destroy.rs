@@ -53,7 +53,8 @@ fn the_end_of_a_destroy_is_told_with_the_ways_out(
             &DeploymentStatus { run: begun.run.clone().map(|run| Run { id: "2".into(), ..run }), ..begun.clone() }
         ),
         [
-            "Destroying: triggered destroy 1 of acme/web/prod, because this resource is deleted (deletionPolicy: Destroy)"
+            "Destroying: triggered destroy 1 of acme/web/prod, because this resource is deleted (deletionPolicy: Destroy); \
+             trace 3d51ff582aa1bae00434e9851ec4db82"
         ]
     );
     let mut active = status(&begun, &deleted(1), &Outcome::Following(Some(Box::new(view(Stage::Running)))), at(1));
