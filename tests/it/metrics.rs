@@ -5,6 +5,7 @@
 
 pub mod alerts;
 mod dashboard;
+mod given_up;
 mod page;
 mod promql;
 mod trouble;
