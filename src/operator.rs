@@ -96,6 +96,15 @@ fn parts<K: Reconcile>(scopes: &[Scope], wakers: &mut Wakers) -> (Stores<K>, Vec
     (Stores::new(stores), parts)
 }
 
+/// What is watched: everything, or each of these namespaces.
+fn scopes(namespaces: &[String]) -> Vec<Scope> {
+    if namespaces.is_empty() {
+        return vec![Scope::All];
+    }
+    // Two controllers for the same objects would step on each other.
+    namespaces.iter().cloned().collect::<BTreeSet<_>>().into_iter().map(Scope::Namespace).collect()
+}
+
 /// Runs the operator until `stop`, and then until what is under way is finished.
 ///
 /// # Errors
@@ -111,12 +120,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
     let (kube, watching) = (client(20)?, client(300)?);
     let key = install_key::load_or_create(&kube, &namespace).await?;
     let timings = Timings::at_speed(options.speed);
-    let scopes: Vec<Scope> = if options.watch_namespaces.is_empty() {
-        vec![Scope::All]
-    } else {
-        // Two controllers for the same objects would step on each other.
-        options.watch_namespaces.iter().cloned().collect::<BTreeSet<_>>().into_iter().map(Scope::Namespace).collect()
-    };
+    let scopes = scopes(&options.watch_namespaces);
 
     let mut wakers = Wakers::default();
     let (organizations, organization_parts) = parts::<Organization>(&scopes, &mut wakers);

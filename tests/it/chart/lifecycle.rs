@@ -81,7 +81,8 @@ spec: {settingsRef: {name: web}, operation: update}
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, second, keyless, policy, traces, uninstall, keep, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, second, keyless, policy, traces, uninstall, keep, remove] =
+        blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
