@@ -60,7 +60,7 @@ async fn arguments(plane: &ControlPlane) -> String {
 async fn the_commands_of_the_readme_work() {
     let mut plane = ControlPlane::start(|options| options).await;
     let helm = Helm::of(&mut plane).await;
-    let [install, upgrade, keyless, policy, uninstall, remove] = blocks(README).try_into().unwrap();
+    let [install, upgrade, keyless, policy, traces, uninstall, remove] = blocks(README).try_into().unwrap();
 
     let notes = helm.shell(install).await.success();
     assert!(notes.contains("looks after all namespaces"), "{notes}");
@@ -94,6 +94,14 @@ async fn the_commands_of_the_readme_work() {
 
     helm.shell(policy).await.success();
     assert_eq!(own(&plane, "validatingadmissionpolicies,validatingadmissionpolicybindings").await.len(), 2);
+    assert_eq!(arguments(&plane).await, upgraded, "what was set before is kept");
+
+    helm.shell(traces).await.success();
+    let path =
+        "--output=jsonpath={.spec.template.spec.containers[0].env[?(@.name=='OTEL_EXPORTER_OTLP_ENDPOINT')].value}";
+    let operator = format!("deployment.apps/{RELEASE}");
+    let endpoint = plane.kubectl(["get", &operator, "--namespace", NAMESPACE, path], None).await.success();
+    assert_eq!(endpoint, "http://collector.observability:4318");
     assert_eq!(arguments(&plane).await, upgraded, "what was set before is kept");
 
     // The next step that the notes tell, with a name in place of NAME-IN-PULUMI-CLOUD.
