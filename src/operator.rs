@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use kube::{
     Client, Config,
     runtime::{
-        events::{Recorder, Reporter},
+        events::Reporter,
         reflector::{self, store::Writer},
     },
 };
@@ -155,7 +155,7 @@ pub async fn run(options: Options, config: Config, stop: CancellationToken) -> R
         watch_secrets: options.watch_secrets,
         write_outputs: options.write_outputs,
         suspend_all: options.suspend_all,
-        recorder: Recorder::new(kube.clone(), reporter),
+        reporter,
         kube,
         watching,
         metrics,

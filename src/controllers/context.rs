@@ -7,7 +7,7 @@ use kube::{
     Api, Client,
     runtime::{
         controller::Action,
-        events::{Event, EventType, Recorder},
+        events::{Event, EventType, Recorder, Reporter},
     },
 };
 use tracing::{debug, warn};
@@ -78,8 +78,8 @@ pub struct Context {
     pub write_outputs: bool,
     /// Nothing is written remotely.
     pub suspend_all: bool,
-    /// Publishes events.
-    pub recorder: Recorder,
+    /// Whom events name as their author.
+    pub reporter: Reporter,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where the traces of runs are handed in.
@@ -171,7 +171,9 @@ impl Context {
                 action: happening.action.to_owned(),
                 secondary: None,
             };
-            if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            // A recorder that is kept counts what has the same reason as one event, and goes on showing what it said first.
+            let recorder = Recorder::new(self.kube.clone(), self.reporter.clone());
+            if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
                 debug!(%error, reason = happening.reason, "event was not published");
             }
         }

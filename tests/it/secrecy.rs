@@ -23,11 +23,11 @@ async fn no_secret_value_leaks() {
         .await;
     let secret = |key: &str| json!({"secretKeyRef": {"name": "canaries", "key": key}});
     world.put_organization(json!({})).await;
-    // The service answers the first push with an error that repeats what it was sent.
+    // The service answers pushes with an error that repeats what it was sent.
     let echo =
         FaultAnswer::status(400).json(json!({"code": 400, "message": format!("Bad Request: cannot use {PASSWORD}")}));
     let fault =
-        world.simulator.inject(Fault::on("PatchSettings").organization(world.organization.clone()).answer(echo));
+        world.simulator.inject(Fault::on("PatchSettings").organization(world.organization.clone()).always().answer(echo));
     world
         .put_settings(json!({"settings": {
             "executorContext": {"executorImage": {"reference": "r.example.com/i", "credentials": {"username": "u", "password": secret("registry")}}},
@@ -36,7 +36,8 @@ async fn no_secret_value_leaks() {
         }}))
         .await;
     world.settings("web", "Rejected").await;
-    assert_eq!(fault.hits(), 1);
+    assert!(fault.hits() > 0);
+    fault.remove();
     world.merge::<StackDeploymentSettings>("web", json!({"spec": {"interval": "2h"}})).await;
     world.settings("web", "Synced").await;
 

@@ -2,7 +2,7 @@
 
 mod objects;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -234,9 +234,12 @@ impl Story<'_> {
         self.stand(team, &expected).await;
         eventually(SOON, "events of the operator", async || {
             let events = self.api::<Event>(team).list(&ListParams::default()).await.map_err(|it| it.to_string())?;
-            let mut told = events.items.iter().filter(|it| it.reporting_instance.as_deref() == Some("operator-0"));
-            // What happens again is counted, in the event that told of it first.
-            if told.any(|it| it.series.is_some()) { Ok(()) } else { Err(format!("{:?}", events.items)) }
+            let told = events.items.iter().filter(|it| it.reporting_instance.as_deref() == Some("operator-0"));
+            let of_web = told.filter(|it| it.regarding.as_ref().and_then(|it| it.name.as_deref()) == Some("web"));
+            let ends = of_web.filter(|it| it.reason.as_deref() == Some("Succeeded")).filter_map(|it| it.note.clone());
+            // Each run has its own, whatever was told of an earlier one.
+            let ends: BTreeSet<_> = ends.collect();
+            if ends.len() == 2 { Ok(()) } else { Err(format!("{ends:?} of {:?}", events.items)) }
         })
         .await;
         for namespace in NAMESPACES {
