@@ -2,6 +2,7 @@
 //! and nothing fails with it.
 
 mod otlp;
+mod post;
 mod settings;
 
 use std::{
@@ -16,8 +17,8 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use self::otlp::Exporter;
 pub use self::settings::Settings;
+use self::{otlp::Exporter, post::Refusal};
 use crate::controllers::deployment::trace::Trace;
 
 /// How many traces wait for the collector at most. Newer ones are lost.
@@ -78,10 +79,8 @@ impl Worker {
         while let Some(trace) = self.next(&stop).await {
             let mut pause = PAUSE;
             for attempt in 1.. {
-                if self.sends(&trace).await {
-                    break;
-                }
-                if attempt >= ATTEMPTS || stop.is_cancelled() {
+                let Err(refusal) = self.sends(&trace).await else { break };
+                if refusal.is_final || attempt >= ATTEMPTS || stop.is_cancelled() {
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
@@ -103,22 +102,23 @@ impl Worker {
     }
 
     /// Sends a trace, and says so when that begins to fail or to work.
-    async fn sends(&mut self, trace: &Trace) -> bool {
+    async fn sends(&mut self, trace: &Trace) -> Result<(), Refusal> {
         match self.exporter.export(trace).await {
             Ok(()) => {
                 if !std::mem::replace(&mut self.works, true) {
                     info!(lost = self.lost.swap(0, Ordering::Relaxed), "traces arrive again");
                 }
                 debug!(trace_id = %trace.id, spans = trace.spans.len(), "sent a trace");
-                true
+                Ok(())
             }
-            Err(error) => {
+            Err(refusal) => {
+                let error = &refusal.why;
                 if std::mem::replace(&mut self.works, false) {
-                    warn!(%error, "traces can't be sent; runs go on, and newer traces are kept for a while");
+                    warn!(error, "traces can't be sent; runs go on, and newer traces are kept for a while");
                 } else {
-                    debug!(%error, "traces still can't be sent");
+                    debug!(error, "traces still can't be sent");
                 }
-                false
+                Err(refusal)
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -10,15 +11,18 @@ use opentelemetry::{
     InstrumentationScope, Key, KeyValue, SpanId, TraceFlags, TraceId, Value,
     trace::{self, SpanContext, SpanKind, Status, TraceState},
 };
+use opentelemetry_http::HttpClient;
 use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkError,
     resource::EnvResourceDetector,
     trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks},
 };
 
-use super::Settings;
+use super::{
+    Settings,
+    post::{Post, Refusal},
+};
 use crate::{
     api::Time,
     controllers::deployment::trace::{Attribute, Ended, Event, Span, Trace},
@@ -30,6 +34,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Sends traces.
 pub struct Exporter {
     exporter: SpanExporter,
+    post: Arc<Post>,
     scope: InstrumentationScope,
 }
 
@@ -42,9 +47,10 @@ impl Exporter {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .context("the HTTP client for traces can't be set up")?;
+        let post = Arc::new(Post::new(client));
         let mut exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(client)
+            .with_shared_http_client(Arc::clone(&post) as Arc<dyn HttpClient>)
             .with_endpoint(settings.endpoint.as_str())
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(settings.timeout)
@@ -53,12 +59,14 @@ impl Exporter {
             .build()
             .context("the exporter for traces can't be set up")?;
         exporter.set_resource(&resource(settings));
-        Ok(Self { exporter, scope: InstrumentationScope::builder(NAME).with_version(VERSION).build() })
+        Ok(Self { exporter, post, scope: InstrumentationScope::builder(NAME).with_version(VERSION).build() })
     }
 
     /// Sends one trace.
-    pub async fn export(&self, trace: &Trace) -> Result<(), OTelSdkError> {
-        self.exporter.export(trace.spans.iter().map(|span| self.data(trace, span)).collect()).await
+    pub async fn export(&self, trace: &Trace) -> Result<(), Refusal> {
+        let sent = self.exporter.export(trace.spans.iter().map(|span| self.data(trace, span)).collect()).await;
+        let refusal = self.post.take_refusal();
+        sent.map_err(|error| refusal.unwrap_or_else(|| Refusal { why: error.to_string(), is_final: true }))
     }
 
     fn data(&self, trace: &Trace, span: &Span) -> SpanData {

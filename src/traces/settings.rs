@@ -108,6 +108,10 @@ fn endpoint(name: &str, written: &str) -> Result<Url> {
     let url = Url::parse(written).ok().with_context(|| format!("{name} is no URL; {wanted}"))?;
     ensure!(matches!(url.scheme(), "http" | "https"), "{name} begins with neither http:// nor https://; {wanted}");
     ensure!(url.has_host(), "{name} names no host; {wanted}");
+    ensure!(
+        url.username().is_empty() && url.password().is_none(),
+        "{name} holds a user name or a password, which is sent to nobody; write {GENERAL}HEADERS=authorization=… instead"
+    );
     Ok(url)
 }
 
@@ -172,6 +176,7 @@ mod tests {
     #[rstest]
     #[case("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "begins with neither http:// nor https://")]
     #[case("OTEL_EXPORTER_OTLP_ENDPOINT", "canary of mine", "is no URL")]
+    #[case("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:canary@collector:4318", "write OTEL_EXPORTER_OTLP_HEADERS")]
     #[case("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "write http/protobuf, whose usual port is 4318")]
     #[case("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip", "not compressed with `gzip`")]
     #[case("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "`10s` is no number of milliseconds")]
@@ -187,7 +192,7 @@ mod tests {
 
     #[test]
     fn no_password_is_shown() {
-        let url = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:canary@collector:4318/?key=canary");
+        let url = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318/?key=canary");
         let settings = read(&[url, ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary")]).unwrap().unwrap();
         assert!(!format!("{settings:?}").contains("canary"), "{settings:?}");
         assert_eq!(settings.shown(), "https://collector:4318/v1/traces");

@@ -26,8 +26,9 @@ async fn no_secret_value_leaks() {
     // The service answers pushes with an error that repeats what it was sent.
     let echo =
         FaultAnswer::status(400).json(json!({"code": 400, "message": format!("Bad Request: cannot use {PASSWORD}")}));
-    let fault =
-        world.simulator.inject(Fault::on("PatchSettings").organization(world.organization.clone()).always().answer(echo));
+    let fault = world
+        .simulator
+        .inject(Fault::on("PatchSettings").organization(world.organization.clone()).always().answer(echo));
     world
         .put_settings(json!({"settings": {
             "executorContext": {"executorImage": {"reference": "r.example.com/i", "credentials": {"username": "u", "password": secret("registry")}}},

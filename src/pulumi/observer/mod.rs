@@ -158,7 +158,7 @@ impl Observer {
 
     /// Has somebody told when lasting trouble with following an organization's runs begins, changes or ends.
     pub fn on_trouble(&self, organization_key: &str, wake: Wake) {
-        self.lock().organization(organization_key).told = Some(wake);
+        self.lock().organization(organization_key).listener = Some(wake);
     }
 
     /// Stops reading an organization's runs. What is known of them stays.
@@ -314,7 +314,11 @@ async fn watch(observer: Weak<Observer>, key: String, epoch: u64) {
     loop {
         let Some(observer) = observer.upgrade() else { return };
         match observer.next(&key, epoch) {
-            Next::End => return,
+            Next::End => {
+                // Where nothing is followed, nothing is in trouble.
+                let told = observer.on(&key, Organization::news).flatten();
+                return ring(told.as_slice());
+            }
             Next::Wait(until, bell) => {
                 drop(observer);
                 let _ = tokio::time::timeout_at(until, bell.notified()).await;

@@ -32,8 +32,10 @@ pub(super) struct Organization {
     failures: u32,
     list_refused_at: Option<Instant>,
     degraded: Option<String>,
-    /// Who wants to know when that begins or ends for longer.
-    pub told: Option<Wake>,
+    /// Who wants to know of trouble that lasts.
+    pub listener: Option<Wake>,
+    /// The trouble that it was last told of.
+    told: Option<String>,
 }
 
 /// What to read with.
@@ -75,6 +77,7 @@ impl Organization {
             failures: 0,
             list_refused_at: None,
             degraded: None,
+            listener: None,
             told: None,
         }
     }
@@ -160,7 +163,6 @@ impl Organization {
         if order.connection.replaced.is_cancelled() {
             return None;
         }
-        let before = self.lasting();
         let Outcome { complete, list_refused, failure } = outcome;
         if order.with_list {
             self.list_refused_at = list_refused.as_ref().and(self.looked_at);
@@ -182,12 +184,20 @@ impl Organization {
             tracing::warn!(organization = key, reason, "following runs is degraded");
         }
         self.degraded = reason;
-        self.told.clone().filter(|_| self.lasting() != before)
+        self.news()
     }
 
-    /// Trouble that will not have passed by the next look.
+    /// Whom to tell that trouble that lasts has begun, changed or ended.
+    pub(super) fn news(&mut self) -> Option<Wake> {
+        let lasting = self.lasting();
+        let before = std::mem::replace(&mut self.told, lasting);
+        self.listener.clone().filter(|_| self.told != before)
+    }
+
+    /// Trouble that will not have passed by the next look, when there is a next one.
     fn lasting(&self) -> Option<String> {
-        self.degraded.clone().filter(|_| self.list_refused_at.is_some() || self.failures >= PATIENCE)
+        let lasts = self.board.has_active() && (self.list_refused_at.is_some() || self.failures >= PATIENCE);
+        self.degraded.clone().filter(|_| lasts)
     }
 
     pub(super) fn health(&self, now: Instant) -> Health {

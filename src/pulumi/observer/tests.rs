@@ -317,7 +317,7 @@ fn a_refused_list_is_tried_again_later() {
 fn trouble_that_lasts_is_told_when_it_begins_and_when_it_ends() {
     let mut now = Instant::now();
     let mut organization = organization(now);
-    organization.told = Some(Arc::new(|| ()));
+    organization.listener = Some(Arc::new(|| ()));
     let mut told = vec![];
     for fails in [true, true, true, true, false, false] {
         now += 60 * S;
