@@ -33,7 +33,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Sends traces.
 pub struct Exporter {
-    exporter: SpanExporter,
+    otlp: SpanExporter,
     post: Arc<Post>,
     scope: InstrumentationScope,
 }
@@ -59,12 +59,12 @@ impl Exporter {
             .build()
             .context("the exporter for traces can't be set up")?;
         exporter.set_resource(&resource(settings));
-        Ok(Self { exporter, post, scope: InstrumentationScope::builder(NAME).with_version(VERSION).build() })
+        Ok(Self { otlp: exporter, post, scope: InstrumentationScope::builder(NAME).with_version(VERSION).build() })
     }
 
     /// Sends one trace.
     pub async fn export(&self, trace: &Trace) -> Result<(), Refusal> {
-        let sent = self.exporter.export(trace.spans.iter().map(|span| self.data(trace, span)).collect()).await;
+        let sent = self.otlp.export(trace.spans.iter().map(|span| self.data(trace, span)).collect()).await;
         let refusal = self.post.take_refusal();
         sent.map_err(|error| refusal.unwrap_or_else(|| Refusal { why: error.to_string(), is_final: true }))
     }

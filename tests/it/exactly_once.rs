@@ -242,6 +242,12 @@ async fn two_operators_at_once_retry_and_cancel_it_once() {
     expected.extend([(2, 1, Phase::Canceled), (3, 1, Phase::Canceled), (4, 1, Phase::Succeeded)]);
     assert_eq!(ends(&world.ended("web", 4).await), expected);
     assert_eq!(world.requests("CreateDeployment").len(), expected.len());
+    // A watch tells a moment later what a read has shown.
+    let has_ended = |deployment: Option<&Deployment>| {
+        let run = deployment.and_then(|it| it.status.as_ref()?.run.as_ref());
+        run.is_some_and(|run| run.request.number == 4 && run.result.is_some())
+    };
+    ledger.wait(SOON, "web", "the end is seen", has_ended).await.unwrap();
     assert_eq!(ledger.problems("web", &world.runs()), Vec::<String>::new());
 
     // It is deleted while it runs.
