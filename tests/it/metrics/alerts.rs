@@ -141,6 +141,8 @@ fn each_alert_says_what_to_do() {
         let annotation = |of: &str| rule["annotations"][of].as_str().unwrap().to_owned();
         assert!(annotation("summary").len() < 60, "{name}");
         assert!(annotation("description").len() > 80, "{name}");
-        assert_eq!(annotation("runbook"), format!("docs/alerts.md#{}", name.to_lowercase()));
+        // A release fills in its owner, and its tag.
+        let page = "https://github.com/OWNER/pulumi-deployments-operator/blob/main/docs/alerts.md";
+        assert_eq!(annotation("runbook_url"), format!("{page}#{}", name.to_lowercase()));
     }
 }
