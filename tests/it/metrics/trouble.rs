@@ -59,12 +59,18 @@ impl Scene {
 
     /// Applies an Organization with a name and a token of its own.
     async fn organization(&self, name: &str, token: &str) -> String {
+        self.organization_with(name, token, json!({})).await
+    }
+
+    /// The same with more fields in its spec.
+    async fn organization_with(&self, name: &str, token: &str, more: Value) -> String {
         let organization = format!("{}-{name}", self.world.organization);
         self.world.simulator.add_organization(&organization, &format!("token-of-{organization}"));
         self.world.put_secret(name, &[("accessToken", token)]).await;
         let mut manifest = self.world.organization_manifest(&json!({"name": organization}));
         manifest["metadata"]["name"] = name.into();
         manifest["spec"]["accessToken"]["secretKeyRef"]["name"] = name.into();
+        manifest["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.world.put::<Organization>(manifest).await;
         organization
     }
@@ -184,6 +190,13 @@ async fn contest(scene: &Scene) -> Page {
         world.merge::<StackDeploymentSettings>("web", ask).await;
         if round < 3 {
             scene.reaches("settings_pushes_total{cause=\"drift\"}", f64::from(round + 1)).await;
+            // Until status is written, the next request would be in its way, and the correction would not be remembered.
+            eventually(SOON, "the correction is told", async || {
+                let settings = world.api::<StackDeploymentSettings>().get("web").await.unwrap();
+                let handled = settings.status.unwrap_or_default().last_handled_reconcile_at;
+                if handled == Some(round.to_string()) { Ok(()) } else { Err(handled) }
+            })
+            .await;
         }
     }
     world.settings("web", "Contested").await;
@@ -250,9 +263,8 @@ async fn pause(scene: &Scene) -> Page {
 /// A budget is much too small for what is asked of it.
 async fn shortage(scene: &Scene) -> Page {
     let name = format!("{}-small", scene.world.organization);
-    let organization = scene.organization("small", &format!("token-of-{name}")).await;
-    let rate = json!({"requestsPerSecond": 1, "burst": 1});
-    scene.world.merge::<Organization>("small", json!({"spec": {"rateLimit": rate}})).await;
+    let rate = json!({"rateLimit": {"requestsPerSecond": 1, "burst": 1}});
+    let organization = scene.organization_with("small", &format!("token-of-{name}"), rate).await;
     for number in 0..8 {
         scene.world.simulator.add_stack(&format!("{organization}/web/{number}")).unwrap();
         let mut manifest = deployment_manifest(&format!("small-{number}"), &json!({}));
@@ -261,7 +273,7 @@ async fn shortage(scene: &Scene) -> Page {
         scene.world.put::<Deployment>(manifest).await;
     }
     let create = "budget_longest_wait_seconds{purpose=\"create\"}";
-    scene.once("one waits for the budget", |page| page.value(create) > Some(0.5)).await
+    scene.once("one waits for the budget", |page| page.value(create) > Some(0.0)).await
 }
 
 /// Tokens that are of no use: one is rejected, the next one is not there, and for a ServiceAccount there is none.
