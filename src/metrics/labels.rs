@@ -46,11 +46,13 @@ pub const OF: &str = "of";
 pub const READY: &str = "ready";
 /// The reason of the condition `Ready`.
 pub const REASON: &str = "reason";
+/// Whether another run of the same request follows one that ended.
+pub const RETRIED: &str = "retried";
 /// The operator's version.
 pub const VERSION: &str = "version";
 
 /// Every label, and what it is.
-pub const ALL: [(&str, &str); 16] = [
+pub const ALL: [(&str, &str); 17] = [
     (CONTROLLER, "Which of the three kinds a controller looks after"),
     (KIND, "One of the three kinds"),
     (CLASS, "What went wrong in a reconcile"),
@@ -66,6 +68,7 @@ pub const ALL: [(&str, &str); 16] = [
     (OF, "Of what there was drift"),
     (READY, "The status of the condition `Ready`"),
     (REASON, "The reason of the condition `Ready`"),
+    (RETRIED, "Whether another run of the same request follows one that ended"),
     (VERSION, "The operator's version"),
 ];
 
@@ -98,9 +101,14 @@ pub fn values(label: &str) -> Vec<&'static str> {
         OF => DRIFTERS.to_vec(),
         READY => [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown].map(ready).to_vec(),
         REASON => REASONS.clone(),
+        RETRIED => [false, true].map(yes_or_no).to_vec(),
         VERSION => vec![env!("CARGO_PKG_VERSION")],
         _ => vec![],
     }
+}
+
+pub(super) const fn yes_or_no(it: bool) -> &'static str {
+    if it { "true" } else { "false" }
 }
 
 /// The Pulumi operations.

@@ -9,7 +9,8 @@
 //! | how things stand at the moment of a scrape | [`now`] |
 //! | labels, and every value that they may have | [`labels`] |
 //!
-//! Counters whose labels are known begin at 0, so that their first increase is one for Prometheus too.
+//! Counters whose labels are known begin at 0, so that their first increase is one for Prometheus too. What is counted
+//! before the first scrape is none, though: the alerts for what must not be missed look at the first value as well.
 
 pub mod calls;
 pub mod convergence;

@@ -2,11 +2,7 @@
 //!
 //! A look takes no lock for longer than it takes to copy references, and wakes nobody.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
@@ -24,7 +20,7 @@ use crate::{
     },
     controllers::{
         Context,
-        conditions::{DRIFTED, PROGRESSING_WITH_RETRY},
+        conditions::{DRIFTED, PROGRESSING_WITH_RETRY, TOKEN_RENEWED},
         links::Kind,
     },
     pulumi::{CallClass, Gate, Governor, Health},
@@ -38,6 +34,7 @@ pub struct Now {
     resources: Numbers<3>,
     retrying: Numbers<1>,
     drifted: Numbers<1>,
+    not_renewed: u64,
     deployments: Numbers<2>,
     oldest: BTreeMap<Labels<1>, Duration>,
     waiting: Numbers<1>,
@@ -64,7 +61,9 @@ impl Now {
         for deployment in context.deployments.filter(|_| true) {
             now.deployment(&deployment, clock);
         }
-        now.budgets(&context.connections.governors());
+        for governor in context.connections.governors() {
+            now.budget(governor.gate(), &governor);
+        }
         now.observer(&context.observer.health_of_all());
         now
     }
@@ -90,7 +89,10 @@ impl Now {
 
     /// Notes an Organization.
     pub fn organization(&mut self, organization: &Organization) {
-        self.resource(Kind::Organization, organization.status.as_ref().map(|status| &*status.conditions));
+        let conditions = organization.status.as_ref().map(|status| &*status.conditions);
+        self.resource(Kind::Organization, conditions);
+        let renewed = find(conditions.unwrap_or_default(), TOKEN_RENEWED);
+        self.not_renewed += u64::from(renewed.is_some_and(|it| it.status == ConditionStatus::False));
     }
 
     /// Notes some settings.
@@ -131,18 +133,20 @@ impl Now {
         }
     }
 
-    fn budgets(&mut self, governors: &[Arc<Governor>]) {
+    /// Notes a request budget, and whether its gate lets calls through.
+    pub(super) fn budget(&mut self, gate: Gate, governor: &Governor) {
         let [open, throttled, rejected] = STATES;
-        for governor in governors {
-            let state = match governor.gate() {
-                Gate::Open => open,
-                Gate::Throttled { .. } => throttled,
-                Gate::Rejected => rejected,
-            };
-            *self.budgets.entry([(STATE, state)]).or_default() += 1;
-            for (class, line) in governor.lines() {
-                let purpose = [(PURPOSE, class.as_str())];
-                *self.waiting.entry(purpose).or_default() += u64::try_from(line.waiting).unwrap_or(u64::MAX);
+        let state = match gate {
+            Gate::Open => open,
+            Gate::Throttled { .. } => throttled,
+            Gate::Rejected => rejected,
+        };
+        *self.budgets.entry([(STATE, state)]).or_default() += 1;
+        for (class, line) in governor.lines() {
+            let purpose = [(PURPOSE, class.as_str())];
+            *self.waiting.entry(purpose).or_default() += u64::try_from(line.waiting).unwrap_or(u64::MAX);
+            // Behind a closed gate it is not the budget that they wait for.
+            if gate == Gate::Open {
                 let longest = self.longest.entry(purpose).or_default();
                 *longest = line.longest.max(*longest);
             }
@@ -185,6 +189,12 @@ impl Now {
             numbers(&self.drifted),
         );
         registry.register(
+            "organizations_token_not_renewed",
+            "Organizations whose condition TokenRenewed is False: their access token is still good, and could not be \
+             renewed",
+            one(self.not_renewed),
+        );
+        registry.register(
             "deployments",
             "Deployments, by Pulumi operation and by where they stand. Queued and Running are runs under way",
             numbers(&self.deployments),
@@ -208,7 +218,8 @@ impl Now {
         );
         registry.register_with_unit(
             "budget_longest_wait",
-            "For how long the first in line for a request budget has been there, by what the call is for; 0 without one",
+            "For how long the first in line for a request budget has been there, by what the call is for; 0 without \
+             one. Budgets that are throttled or rejected do not count: there it is not the budget that is waited for",
             Unit::Seconds,
             times(&self.longest),
         );

@@ -5,7 +5,7 @@ use prometheus_client::{metrics::histogram::Histogram, registry::Registry};
 
 use super::{
     Counters, Histograms, counters,
-    labels::{OPERATION, RESULT, operations, phases},
+    labels::{Labels, OPERATION, RESULT, RETRIED, operations, phases, yes_or_no},
     seconds,
 };
 use crate::api::{
@@ -16,7 +16,7 @@ use crate::api::{
 /// Runs.
 pub struct Runs {
     triggered: Counters<1>,
-    ended: Counters<2>,
+    ended: Counters<3>,
     unknown: Counters<1>,
     durations: Histograms<1>,
     queued: Histograms<1>,
@@ -26,15 +26,17 @@ impl Runs {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let each = || operations().map(|operation| [(OPERATION, operation)]);
         let results = |operation| {
-            let ends = phases().filter(|phase| phase.is_terminal());
-            ends.map(move |end| [(OPERATION, operation), (RESULT, end.into())])
+            let ends = phases().filter(|phase| phase.is_terminal()).map(|end| (end, false));
+            // Only one that failed by itself is tried again.
+            ends.chain([(Phase::Failed, true)]).map(move |(end, retried)| ended(operation, end, retried))
         };
         Self {
             triggered: counters(registry, "runs_triggered", "Runs that were created, by Pulumi operation", each()),
             ended: counters(
                 registry,
                 "runs_ended",
-                "Runs that ended, by Pulumi operation and result; one that was adopted while it went on too",
+                "Runs that ended, by Pulumi operation, by result, and by whether another run of the same request \
+                 follows; one that was adopted while it went on too",
                 operations().flat_map(results),
             ),
             unknown: counters(
@@ -84,16 +86,20 @@ impl Runs {
                 .observe(started.since(queued).as_secs_f64());
         }
         if let (Some(result), None) = (run.result, known.result) {
-            self.ended(run, result);
+            self.ended(run, result, now.retry.is_some());
         }
     }
 
-    /// Counts a run that ended.
-    pub fn ended(&self, run: &Run, result: Phase) {
-        let operation = (OPERATION, run.operation.as_str());
-        self.ended.get_or_create(&[operation, (RESULT, result.into())]).inc();
+    /// Counts a run that ended, and whether it is tried again.
+    pub fn ended(&self, run: &Run, result: Phase, retried: bool) {
+        let operation = run.operation.as_str();
+        self.ended.get_or_create(&ended(operation, result, retried)).inc();
         if let (Some(started), Some(finished)) = (run.started_at, run.finished_at) {
-            self.durations.get_or_create(&[operation]).observe(finished.since(started).as_secs_f64());
+            self.durations.get_or_create(&[(OPERATION, operation)]).observe(finished.since(started).as_secs_f64());
         }
     }
+}
+
+fn ended(operation: &'static str, result: Phase, retried: bool) -> Labels<3> {
+    [(OPERATION, operation), (RESULT, result.into()), (RETRIED, yes_or_no(retried))]
 }

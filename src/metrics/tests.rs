@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -7,10 +7,10 @@ use super::{convergence::Exchange, labels::values, *};
 use crate::{
     api::{
         Deployment, DeploymentStatus, Organization, StackDeploymentSettings, StackDeploymentSettingsStatus, Time,
-        deployment::{Operation, Run},
+        deployment::{Operation, Retry, Run},
     },
     controllers::links::Kind,
-    pulumi::{CallClass, End, Meter, OPERATIONS},
+    pulumi::{Admission, CallClass, End, Gate, Governor, Meter, OPERATIONS, Rate, Waiter},
 };
 
 /// A line of the page without the prefix.
@@ -37,10 +37,12 @@ fn what_is_known_begins_at_zero() {
         "finalizers_given_up_total{kind=\"stackdeploymentsettings\"}",
         "budget_throttles_total",
         "budget_wait_seconds_count{purpose=\"create\"}",
-        "runs_ended_total{operation=\"update\",result=\"Failed\"}",
+        "runs_ended_total{operation=\"update\",result=\"Failed\",retried=\"false\"}",
         "creates_unanswered_total{operation=\"destroy\"}",
         "token_exchanges_total{outcome=\"refused\"}",
         "drift_found_total{of=\"settings\"}",
+        "runs_ended_total{operation=\"update\",result=\"Failed\",retried=\"true\"}",
+        "organizations_token_not_renewed",
         "budgets{state=\"rejected\"}",
         "deployments{operation=\"refresh\",phase=\"Queued\"}",
         "observer_lag_seconds",
@@ -103,7 +105,7 @@ fn a_run_is_counted_once() {
         metrics.runs.told(&run(&pair[0]), &run(&pair[1]));
     }
     let see = |metrics: &Metrics| {
-        let failed = counted(metrics, "runs_ended_total{operation=\"update\",result=\"Failed\"}");
+        let failed = counted(metrics, "runs_ended_total{operation=\"update\",result=\"Failed\",retried=\"false\"}");
         let sum = |what: &str| value(metrics, &Now::nothing(), &format!("{what}_sum{{operation=\"update\"}}"));
         (failed, sum("run_queue_seconds"), sum("run_duration_seconds"))
     };
@@ -119,8 +121,54 @@ fn a_run_is_counted_once() {
 
     // One that never began has neither time.
     metrics.runs.told(&run(&json!({})), &run(&json!({"finishedAt": at(150), "result": "Canceled"})));
-    assert_eq!(counted(&metrics, "runs_ended_total{operation=\"update\",result=\"Canceled\"}"), 1);
+    assert_eq!(counted(&metrics, "runs_ended_total{operation=\"update\",result=\"Canceled\",retried=\"false\"}"), 1);
     assert_eq!(see(&metrics), (1, Some(7.0), Some(43.0)));
+}
+
+/// What another run follows is told apart from the end of a request.
+#[test]
+fn a_run_that_is_tried_again_is_counted_as_such() {
+    let metrics = Metrics::default();
+    let begun = run(&json!({}));
+    let mut failed = run(&json!({"result": "Failed"}));
+    metrics.runs.told(&begun, &failed);
+    failed.retry = Some(Retry { attempt: 2, at: Time::from_seconds(9) });
+    metrics.runs.told(&begun, &failed);
+    metrics.runs.told(&begun, &failed);
+    let see = |retried| {
+        counted(&metrics, &format!("runs_ended_total{{operation=\"update\",result=\"Failed\",retried=\"{retried}\"}}"))
+    };
+    assert_eq!(["false", "true"].map(see), [1, 2]);
+}
+
+/// Only an open gate makes a line one for the budget: behind a closed one there is another reason to wait.
+#[tokio::test]
+async fn a_closed_gate_is_no_want_of_budget() {
+    let governor = Governor::new(Rate { per_second: 0.001, burst: 1 });
+    governor.acquire(CallClass::Create, "a", 1).await.spend().unwrap();
+    let waiter = Waiter { key: "x".into(), wake: Arc::new(|| {}) };
+    assert!(matches!(governor.try_acquire(CallClass::Create, "a", &waiter, 1), Admission::Ticket));
+    let waits = |gate| {
+        let mut now = Now::nothing();
+        now.budget(gate, &governor);
+        let see = |series: &str| value(&Metrics::default(), &now, series).unwrap();
+        (see("budget_waiting{purpose=\"create\"}"), see("budget_longest_wait_seconds{purpose=\"create\"}") > 0.0)
+    };
+    assert_eq!(waits(Gate::Open), (1.0, true));
+    assert_eq!(waits(Gate::Rejected), (1.0, false));
+    assert_eq!(waits(Gate::Throttled { remaining: Duration::from_secs(60) }), (1.0, false));
+}
+
+/// The condition is there only while a token could not be renewed.
+#[test]
+fn an_organization_whose_token_could_not_be_renewed_is_counted() {
+    let mut now = Now::nothing();
+    for type_ in ["Ready", "TokenRenewed"] {
+        let mut organization = resource("Organization", "a", "TokenExchangeRefused", "False");
+        organization["status"]["conditions"][0]["type"] = type_.into();
+        now.organization(&serde_json::from_value::<Organization>(organization).unwrap());
+    }
+    assert_eq!(value(&Metrics::default(), &now, "organizations_token_not_renewed"), Some(1.0));
 }
 
 /// What a stack's settings tell of drift, one after the other: found and corrected, in all.

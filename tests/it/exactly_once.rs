@@ -270,7 +270,8 @@ async fn it_stops_cleanly_and_soon() {
     assert_eq!(get("readyz").await.status(), 200);
     world.put_deployment("web", json!({})).await;
     world.ended("web", 1).await;
-    let counted = "pulumi_deployments_operator_runs_ended_total{operation=\"update\",result=\"Succeeded\"} 1";
+    let counted =
+        "pulumi_deployments_operator_runs_ended_total{operation=\"update\",result=\"Succeeded\",retried=\"false\"} 1";
     // It is counted when status has been written, so it may be seen there first.
     eventually(SOON, "the run is counted", async || {
         let metrics = get("metrics").await.text().await.unwrap();

@@ -8,6 +8,7 @@ mod dashboard;
 mod given_up;
 mod page;
 mod promql;
+mod stories;
 mod trouble;
 
 pub use page::{Family, families};

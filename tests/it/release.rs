@@ -231,6 +231,12 @@ async fn the_chart_that_is_published_knows_its_image() {
         }
     }
     let readme = fs::read_to_string(chart.join("README.md")).unwrap();
+    let alerts = fs::read_to_string(chart.join("files/alerts.yaml")).unwrap();
+    let pages = "https://github.com/acme/pulumi-deployments-operator/blob/v1.2.3/docs/alerts.md#";
+    for line in alerts.lines().filter(|line| line.contains("://")) {
+        assert!(line.trim_start().strip_prefix("runbook_url: ").is_some_and(|url| url.starts_with(pages)), "{line}");
+    }
+    assert!(alerts.contains(pages) && !alerts.contains("OWNER"), "{alerts}");
     let install = format!("helm install pulumi-deployments-operator {published} --version 1.2.3 \\\n");
     assert!(readme.contains(&install), "{readme}");
 

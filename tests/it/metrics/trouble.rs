@@ -1,7 +1,7 @@
 //! The days that the expressions are tried on: one on which all goes well, and one on which everything goes wrong.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
-use pulumi_cloud_simulator::{Fault, FaultAnswer};
+use pulumi_cloud_simulator::{Allowance, Fault, FaultAnswer};
 use pulumi_deployments_operator::{
     api::{Deployment, Organization, StackDeploymentSettings, deployment::Phase},
     metrics::labels::values,
@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use super::{
     TARGET, alerts, dashboard, families,
     page::{Family, Page},
+    stories,
 };
 use crate::{
     eventually::{SOON, eventually},
+    keyless::cluster,
     world::{World, deployment_manifest, ready_is},
 };
 
@@ -57,12 +59,18 @@ impl Scene {
 
     /// Applies an Organization with a name and a token of its own.
     async fn organization(&self, name: &str, token: &str) -> String {
+        self.organization_with(name, token, json!({})).await
+    }
+
+    /// The same with more fields in its spec.
+    async fn organization_with(&self, name: &str, token: &str, more: Value) -> String {
         let organization = format!("{}-{name}", self.world.organization);
         self.world.simulator.add_organization(&organization, &format!("token-of-{organization}"));
         self.world.put_secret(name, &[("accessToken", token)]).await;
         let mut manifest = self.world.organization_manifest(&json!({"name": organization}));
         manifest["metadata"]["name"] = name.into();
         manifest["spec"]["accessToken"]["secretKeyRef"]["name"] = name.into();
+        manifest["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.world.put::<Organization>(manifest).await;
         organization
     }
@@ -83,11 +91,11 @@ async fn healthy(scene: &Scene) -> [Page; 2] {
     world.ended("preview", 1).await;
     world.put_deployment("search", json!({"operation": "detect-drift"})).await;
     world.ended("search", 1).await;
-    let ended = "runs_ended_total{operation=\"detect-drift\",result=\"Succeeded\"}";
+    let ended = "runs_ended_total{operation=\"detect-drift\",result=\"Succeeded\",retried=\"false\"}";
     let page = scene.reaches(ended, 1.0).await;
     for (series, value) in [
         ("runs_triggered_total{operation=\"update\"}", 1.0),
-        ("runs_ended_total{operation=\"update\",result=\"Succeeded\"}", 1.0),
+        ("runs_ended_total{operation=\"update\",result=\"Succeeded\",retried=\"false\"}", 1.0),
         ("run_duration_seconds_count{operation=\"preview\"}", 1.0),
         ("run_queue_seconds_count{operation=\"preview\"}", 1.0),
         ("settings_pushes_total{cause=\"declared\"}", 1.0),
@@ -116,8 +124,31 @@ async fn failures(scene: &Scene) -> Page {
         let settings = json!({"operationContext": {"preRunCommands": ["exit 1"]}});
         scene.deploy(name, "fails", json!({"settings": settings})).await;
     }
-    let failed = "runs_ended_total{operation=\"update\",result=\"Failed\"}";
-    scene.reaches(failed, 3.0).await
+    let failed = "runs_ended_total{operation=\"update\",result=\"Failed\",retried=\"false\"}";
+    scene.reaches(failed, 4.0).await
+}
+
+/// One Deployment fails, again and again.
+async fn retries(scene: &Scene) -> Page {
+    scene.add_stack("web/retried");
+    let settings = json!({"operationContext": {"preRunCommands": ["exit 1"]}});
+    let retry = json!({"limit": 3, "backoff": {"initial": "1s", "max": "1s"}});
+    scene.deploy("retried", "retried", json!({"settings": settings, "retry": retry})).await;
+    let failed = |retried| format!("runs_ended_total{{operation=\"update\",result=\"Failed\",retried=\"{retried}\"}}");
+    scene
+        .once("the last one has failed", |page| {
+            let counts = ["true", "false"].map(|retried| page.value(&failed(retried)));
+            counts == [Some(3.0), Some(1.0)] && page.value("observer_runs") == Some(0.0)
+        })
+        .await
+}
+
+/// An Organization is suspended.
+async fn suspended(scene: &Scene) -> Page {
+    let name = format!("{}-quiet", scene.world.organization);
+    scene.organization("quiet", &format!("token-of-{name}")).await;
+    scene.world.merge::<Organization>("quiet", json!({"spec": {"suspend": true}})).await;
+    scene.reaches("resources{kind=\"organization\",ready=\"Unknown\",reason=\"Suspended\"}", 1.0).await
 }
 
 /// One run goes on and on, and keeps another one in the queue.
@@ -146,7 +177,7 @@ async fn cancel(scene: &Scene) {
     let stack = scene.add_stack("web/canceled");
     scene.world.simulator.hold(&stack).unwrap();
     scene.deploy("canceled", "canceled", json!({"timeout": "1s"})).await;
-    scene.reaches("runs_ended_total{operation=\"update\",result=\"TimedOut\"}", 1.0).await;
+    scene.reaches("runs_ended_total{operation=\"update\",result=\"TimedOut\",retried=\"false\"}", 1.0).await;
 }
 
 /// Somebody else changes settings, again and again.
@@ -159,6 +190,13 @@ async fn contest(scene: &Scene) -> Page {
         world.merge::<StackDeploymentSettings>("web", ask).await;
         if round < 3 {
             scene.reaches("settings_pushes_total{cause=\"drift\"}", f64::from(round + 1)).await;
+            // Until status is written, the next request would be in its way, and the correction would not be remembered.
+            eventually(SOON, "the correction is told", async || {
+                let settings = world.api::<StackDeploymentSettings>().get("web").await.unwrap();
+                let handled = settings.status.unwrap_or_default().last_handled_reconcile_at;
+                if handled == Some(round.to_string()) { Ok(()) } else { Err(handled) }
+            })
+            .await;
         }
     }
     world.settings("web", "Contested").await;
@@ -213,30 +251,81 @@ async fn pause(scene: &Scene) -> Page {
     assert_eq!(page.value("budget_throttles_total"), Some(1.0));
     assert_eq!(page.value("api_requests_total{call=\"CreateDeployment\",code=\"429\"}"), Some(1.0));
     deploy("two").await;
+    // It is not the budget that it waits for.
     scene
-        .once("one waits for its turn", |page| {
+        .once("one waits", |page| {
             page.value("budget_waiting{purpose=\"create\"}") >= Some(1.0)
-                && page.value("budget_longest_wait_seconds{purpose=\"create\"}") > Some(0.0)
+                && page.value("budget_longest_wait_seconds{purpose=\"create\"}") == Some(0.0)
         })
         .await
 }
 
-/// The service takes no token, and gives none.
-async fn tokens(scene: &Scene) -> (Page, Page) {
-    scene.organization("rejected", "a token that nobody knows").await;
-    let rejected = scene.reaches("budgets{state=\"rejected\"}", 1.0).await;
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "pulumi"}});
-    scene.world.put::<ServiceAccount>(account).await;
-    let mut manifest = scene.world.organization_manifest(&json!({}));
-    manifest["metadata"]["name"] = "keyless".into();
-    manifest["spec"]["accessToken"] = json!({"serviceAccount": {"name": "pulumi"}});
-    scene.world.put::<Organization>(manifest).await;
-    let refused = scene.reaches("token_exchanges_total{outcome=\"refused\"}", 3.0).await;
-    (rejected, refused)
+/// A budget is much too small for what is asked of it.
+async fn shortage(scene: &Scene) -> Page {
+    let name = format!("{}-small", scene.world.organization);
+    let rate = json!({"rateLimit": {"requestsPerSecond": 1, "burst": 1}});
+    let organization = scene.organization_with("small", &format!("token-of-{name}"), rate).await;
+    for number in 0..8 {
+        scene.world.simulator.add_stack(&format!("{organization}/web/{number}")).unwrap();
+        let mut manifest = deployment_manifest(&format!("small-{number}"), &json!({}));
+        manifest["spec"]["stack"] =
+            json!({"organizationRef": {"name": "small"}, "project": "web", "name": number.to_string()});
+        scene.world.put::<Deployment>(manifest).await;
+    }
+    let create = "budget_longest_wait_seconds{purpose=\"create\"}";
+    scene.once("one waits for the budget", |page| page.value(create) > Some(0.0)).await
 }
 
-/// The service fails while a run is under way: the first failures, and some time later.
-async fn outage(scene: &Scene) -> (Page, Page) {
+/// Tokens that are of no use: one is rejected, the next one is not there, and for a ServiceAccount there is none.
+async fn tokens(scene: &Scene) -> [Page; 3] {
+    let world = &scene.world;
+    scene.organization("rejected", "a token that nobody knows").await;
+    scene.reaches("resources{kind=\"organization\",ready=\"False\",reason=\"TokenRejected\"}", 1.0).await;
+    let rejected = scene.reaches("budgets{state=\"rejected\"}", 1.0).await;
+
+    let mut manifest = world.organization_manifest(&json!({}));
+    manifest["metadata"]["name"] = "tokenless".into();
+    manifest["spec"]["accessToken"]["secretKeyRef"]["name"] = "deleted".into();
+    world.put::<Organization>(manifest).await;
+    let missing =
+        scene.reaches("resources{kind=\"organization\",ready=\"Unknown\",reason=\"TokenMissing\"}", 1.0).await;
+
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "pulumi"}});
+    world.put::<ServiceAccount>(account).await;
+    keyless(scene, "keyless", &world.organization).await;
+    scene.reaches("token_exchanges_total{outcome=\"refused\"}", 3.0).await;
+    let refused = "resources{kind=\"organization\",ready=\"False\",reason=\"TokenExchangeRefused\"}";
+    [rejected, missing, scene.reaches(refused, 1.0).await]
+}
+
+/// Applies an Organization whose token is that of the ServiceAccount `pulumi`.
+async fn keyless(scene: &Scene, name: &str, organization: &str) {
+    let mut manifest = scene.world.organization_manifest(&json!({"name": organization}));
+    manifest["metadata"]["name"] = name.into();
+    manifest["spec"]["accessToken"] = json!({"serviceAccount": {"name": "pulumi"}});
+    scene.world.put::<Organization>(manifest).await;
+}
+
+/// A ServiceAccount gets a token, and no other one when it is time.
+async fn unrenewed(scene: &Scene) -> Page {
+    let world = &scene.world;
+    let organization = format!("{}-unrenewed", world.organization);
+    world.simulator.add_organization(&organization, &format!("token-of-{organization}"));
+    let subject = format!("system:serviceaccount:{}:pulumi", world.namespace);
+    let issuer = cluster(world).await;
+    let trusted = issuer.clone().allow(subject, Allowance::Organization { admin: false }).longest_life(30);
+    world.simulator.trust_issuer(&organization, trusted).unwrap();
+    keyless(scene, "unrenewed", &organization).await;
+    scene.reaches("token_exchanges_total{outcome=\"succeeded\"}", 1.0).await;
+    world.simulator.trust_issuer(&organization, issuer).unwrap();
+    scene.reaches("organizations_token_not_renewed", 1.0).await
+}
+
+/// What fails then.
+const FAILURES: &str = "api_requests_total{call=\"GetDeployment\",code=\"503\"}";
+
+/// The service fails while a run is under way: the first failures, some time later, and after it.
+async fn outage(scene: &Scene) -> [Page; 3] {
     let world = &scene.world;
     let stack = scene.add_stack("web/outage");
     world.simulator.hold(&stack).unwrap();
@@ -244,7 +333,7 @@ async fn outage(scene: &Scene) -> (Page, Page) {
     world.phase("outage", Phase::Running).await;
     let organization = world.organization.clone();
     let fault = world.simulator.inject(Fault::any().organization(organization).answer(503).always());
-    let failures = "api_requests_total{call=\"GetDeployment\",code=\"503\"}";
+    let failures = FAILURES;
     let first = scene.reaches(failures, 1.0).await;
     let much = first.value(failures).unwrap() + 8.0;
     let page = scene
@@ -254,7 +343,8 @@ async fn outage(scene: &Scene) -> (Page, Page) {
         .await;
     fault.remove();
     world.simulator.release(&stack).unwrap();
-    (first, page)
+    let over = scene.once("it is over", |page| page.value("observer_degraded") == Some(0.0)).await;
+    [first, page, over]
 }
 
 #[tokio::test]
@@ -266,46 +356,58 @@ async fn every_expression_says_what_it_should() {
     let scene = Scene { world, metrics };
     let [began, well] = healthy(&scene).await;
 
+    // One after the other, so that it is known what is on the pages.
+    let retried = retries(&scene).await;
+    let quiet = suspended(&scene).await;
+    let [rejected, missing, refused] = tokens(&scene).await;
     // These have nothing to do with each other.
-    let (fails, contested, drifted, lost, paused, (rejected, refused)) = tokio::join!(
+    let (fails, contested, drifted, lost, paused, unrenewed) = tokio::join!(
         failures(&scene),
         contest(&scene),
         drift(&scene),
         unanswered(&scene),
         pause(&scene),
-        tokens(&scene),
+        unrenewed(&scene),
     );
     cancel(&scene).await;
     let long = long_runs(&scene).await;
-    let (failing, down) = outage(&scene).await;
+    let outage = outage(&scene).await;
+    let short = shortage(&scene).await;
     let last = scene.page().await;
 
-    // What can't be brought about from outside, or takes long.
-    let series = |name: &str, label: &str| format!("{name}{{{label}}}");
-    let error = |class: &str| series("reconcile_errors_total", &format!("controller=\"deployment\",class=\"{class}\""));
+    let [_, down, _] = &outage;
     let troubles = [
         ("PulumiDeploymentsOperatorAbsent", vec![]),
-        ("PulumiDeploymentsTokenRejected", vec![rejected]),
-        ("PulumiDeploymentsTokenExchangeFails", vec![refused]),
-        ("PulumiDeploymentsThrottled", vec![paused.clone()]),
-        ("PulumiDeploymentsBudgetExhausted", vec![paused]),
-        ("PulumiDeploymentsApiErrors", vec![failing, down.clone()]),
-        ("PulumiDeploymentsRunsFail", vec![fails]),
+        ("PulumiDeploymentsOrganizationNotReady", vec![missing.clone()]),
+        ("PulumiDeploymentsTokenRejected", vec![rejected.clone()]),
+        ("PulumiDeploymentsTokenExchangeFails", vec![unrenewed]),
+        ("PulumiDeploymentsBudgetExhausted", vec![short]),
+        ("PulumiDeploymentsRunsFail", vec![retried.clone(), fails]),
         ("PulumiDeploymentsRunQueued", vec![long.clone()]),
         ("PulumiDeploymentsRunHangs", vec![long]),
         ("PulumiDeploymentsCreateOutcomeUnknown", vec![lost]),
-        ("PulumiDeploymentsObserverLags", vec![down]),
-        ("PulumiDeploymentsReconcileErrors", vec![well.with(&error("kubernetes"), 20.0)]),
-        ("PulumiDeploymentsPanic", vec![well.with(&error("panic"), 1.0)]),
+        ("PulumiDeploymentsObserverLags", vec![down.clone()]),
         ("PulumiDeploymentsDriftRemains", vec![drifted]),
         ("PulumiDeploymentsSettingsContested", vec![contested]),
-        ("PulumiDeploymentsFinalizerGaveUp", vec![well.with("finalizers_given_up_total{kind=\"deployment\"}", 1.0)]),
         ("PulumiDeploymentsSuspended", vec![well.with("suspended", 1.0)]),
     ];
+    let mut stories = stories::on(&well);
+    stories.extend(stories::of_outage(&outage, FAILURES));
+    for (name, page, fires, silent) in [
+        ("one Deployment fails with all its retries", retried, vec![], None),
+        ("an Organization is suspended", quiet, vec![], None),
+        ("a token is rejected", rejected, vec!["TokenRejected"], None),
+        ("a token is missing", missing, vec!["TokenRejected", "OrganizationNotReady"], None),
+        ("a ServiceAccount gets no token", refused, vec!["TokenRejected", "OrganizationNotReady"], None),
+        ("a pause of an hour", paused, vec!["Throttled"], Some(vec!["BudgetExhausted"])),
+    ] {
+        stories.push(stories::told(name, vec![(well.clone(), 10), (page, 70)], &fires, silent.as_deref()));
+    }
     let pages = [&began, &well].into_iter().chain(troubles.iter().flat_map(|(_, pages)| pages));
-    let pages: Vec<&Page> = pages.chain([&last]).collect();
+    let told = stories.iter().flat_map(|story| story.scenes.iter().map(|(page, _)| page));
+    let pages: Vec<&Page> = pages.chain(told).chain([&last]).collect();
     names(&scene.world, &pages);
-    alerts::check(&[&began, &well], &troubles).await;
+    alerts::check(&[&began, &well], &troubles, &stories).await;
     dashboard::check(&pages).await;
 }
 

@@ -273,7 +273,7 @@ async fn conclude(
         match destroy::look(&run.target, this, connection, context).await {
             destroy::Stack::Gone => {
                 let released = destroy::release(&run.target, deployment, context).await?;
-                context.metrics.runs.ended(run, Phase::Succeeded);
+                context.metrics.runs.ended(run, Phase::Succeeded, false);
                 return Ok(released);
             }
             destroy::Stack::AwaitingBudget => return Ok((deployment, Outcome::AwaitingBudget)),
