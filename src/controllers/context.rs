@@ -117,7 +117,8 @@ impl Timings {
     pub fn at_speed(speed: f64) -> Self {
         let seconds = |seconds: f64| Duration::from_secs_f64(seconds / speed);
         Self {
-            send_window: seconds(5.0),
+            // A write takes as long as it takes, at whatever speed: with less, a busy machine would never send anything.
+            send_window: seconds(5.0).max(Duration::from_secs(1)),
             request: seconds(30.0),
             margin: seconds(10.0),
             give_up_recovery: seconds(1800.0),

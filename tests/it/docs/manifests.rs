@@ -1,8 +1,9 @@
 //! Every YAML block of a page is YAML, and what is for the API server of a cluster is accepted by a real one.
 //!
-//! A block without `apiVersion` is a part of something and says so: it is fenced as `yaml fragment`.
+//! A block without `apiVersion` is a part of something and says so: it is fenced as `yaml fragment`. One that is a whole
+//! `spec` with an `operation` or a `stack` is that of a Deployment or of settings.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Page, assert_none};
 use crate::control_plane;
@@ -37,6 +38,20 @@ async fn every_manifest_is_accepted() {
                 }
             };
             for mut object in objects {
+                let has = |field: &str| object["spec"].get(field).is_some();
+                let kind = match (has("operation"), has("stack")) {
+                    _ if object.get("apiVersion").is_some() => None,
+                    (true, _) => Some("Deployment"),
+                    (false, true) => Some("StackDeploymentSettings"),
+                    (false, false) => None,
+                };
+                if let Some(kind) = kind {
+                    let spec = object["spec"].take();
+                    let metadata = json!({"name": "recipe"});
+                    object = json!({
+                        "apiVersion": "deployments.pulumi.com/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec,
+                    });
+                }
                 if object.get("apiVersion").is_none() {
                     if block.language != "yaml fragment" {
                         complaints.push(format!("{}: no apiVersion; a part is fenced as `yaml fragment`", block.at));
