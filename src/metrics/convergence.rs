@@ -83,10 +83,7 @@ impl Convergence {
         let [declared, drift] = CAUSES;
         self.pushes.get_or_create(&[(CAUSE, if corrects { drift } else { declared })]).inc();
         let [settings, _] = DRIFTERS;
-        if corrects {
-            self.found.get_or_create(&[(OF, settings)]).inc();
-            self.corrected.get_or_create(&[(OF, settings)]).inc();
-        }
+        self.drift(settings, corrects, corrects);
     }
 
     /// Counts the drift that the status of some settings tells of, which was just written, and the one before it did not.
@@ -96,14 +93,12 @@ impl Convergence {
             let contested = format!("{:?}", Reason::Contested);
             find(&status.conditions, types::READY).is_some_and(|ready| ready.reason == contested)
         };
-        if is_contested(now) && !is_contested(before) {
-            self.found.get_or_create(&[(OF, settings)]).inc();
-        }
+        self.drift(settings, is_contested(now) && !is_contested(before), false);
         let Some(drift) = &now.drift else { return };
         let known = before.drift.as_ref().filter(|known| known.run == drift.run).map(|known| known.result);
         let turned =
             |ends: &[DriftResult]| ends.contains(&drift.result) && known.is_none_or(|known| !ends.contains(&known));
-        self.stack(stack, turned(&[DriftResult::Drifted, DriftResult::Remediated]), turned(&[DriftResult::Remediated]));
+        self.drift(stack, turned(&[DriftResult::Drifted, DriftResult::Remediated]), turned(&[DriftResult::Remediated]));
     }
 
     /// The same for a Deployment that looked for drift, or dealt with it.
@@ -115,10 +110,10 @@ impl Convergence {
         }
         // What a remediation dealt with had been found before, by the run of that version.
         let found = drift.detected && drift.version.is_none_or(|version| version == run.version);
-        self.stack(stack, found, drift.detected && !drift_remains(drift));
+        self.drift(stack, found, drift.detected && !drift_remains(drift));
     }
 
-    fn stack(&self, of: &'static str, found: bool, corrected: bool) {
+    fn drift(&self, of: &'static str, found: bool, corrected: bool) {
         if found {
             self.found.get_or_create(&[(OF, of)]).inc();
         }

@@ -16,61 +16,35 @@ use crate::{
 /// Labels with their values. A value is part of the program's text, so there is no way to make one of an object's name.
 pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
-/// Which of the three kinds a controller looks after.
-pub const CONTROLLER: &str = "controller";
-/// One of the three kinds.
-pub const KIND: &str = "kind";
-/// What went wrong in a reconcile.
-pub const CLASS: &str = "class";
-/// The API's name of a call.
-pub const CALL: &str = "call";
-/// The HTTP status of an answer, or how a request ended without one.
-pub const CODE: &str = "code";
-/// What a call is for.
-pub const PURPOSE: &str = "purpose";
-/// Whether a request budget lets calls through.
-pub const STATE: &str = "state";
-/// A Pulumi operation.
-pub const OPERATION: &str = "operation";
-/// How a run ended.
-pub const RESULT: &str = "result";
-/// Where a Deployment stands.
-pub const PHASE: &str = "phase";
-/// What came of an exchange of tokens.
-pub const OUTCOME: &str = "outcome";
-/// Why settings were pushed.
-pub const CAUSE: &str = "cause";
-/// Of what there was drift.
-pub const OF: &str = "of";
-/// The status of the condition `Ready`.
-pub const READY: &str = "ready";
-/// The reason of the condition `Ready`.
-pub const REASON: &str = "reason";
-/// Whether another run of the same request follows one that ended.
-pub const RETRIED: &str = "retried";
-/// The operator's version.
-pub const VERSION: &str = "version";
+/// Labels, each with what it is: a constant for each, and a list of all.
+macro_rules! labels {
+    ($($constant:ident = $label:literal: $about:literal,)*) => {
+        $(#[doc = concat!($about, ".")] pub const $constant: &str = $label;)*
 
-/// Every label, and what it is.
-pub const ALL: [(&str, &str); 17] = [
-    (CONTROLLER, "Which of the three kinds a controller looks after"),
-    (KIND, "One of the three kinds"),
-    (CLASS, "What went wrong in a reconcile"),
-    (CALL, "The API's name of a call"),
-    (CODE, "The HTTP status of an answer, or how a request ended without one"),
-    (PURPOSE, "What a call is for"),
-    (STATE, "Whether a request budget lets calls through"),
-    (OPERATION, "A Pulumi operation"),
-    (RESULT, "How a run ended"),
-    (PHASE, "Where a Deployment stands"),
-    (OUTCOME, "What came of an exchange of tokens"),
-    (CAUSE, "Why settings were pushed"),
-    (OF, "Of what there was drift"),
-    (READY, "The status of the condition `Ready`"),
-    (REASON, "The reason of the condition `Ready`"),
-    (RETRIED, "Whether another run of the same request follows one that ended"),
-    (VERSION, "The operator's version"),
-];
+        /// Every label, and what it is.
+        pub const ALL: [(&str, &str); [$($constant),*].len()] = [$(($constant, $about)),*];
+    };
+}
+
+labels! {
+    CONTROLLER = "controller": "Which of the three kinds a controller looks after",
+    KIND = "kind": "One of the three kinds",
+    CLASS = "class": "What went wrong in a reconcile",
+    CALL = "call": "The API's name of a call",
+    CODE = "code": "The HTTP status of an answer, or how a request ended without one",
+    PURPOSE = "purpose": "What a call is for",
+    STATE = "state": "Whether a request budget lets calls through",
+    OPERATION = "operation": "A Pulumi operation",
+    RESULT = "result": "How a run ended",
+    PHASE = "phase": "Where a Deployment stands",
+    OUTCOME = "outcome": "What came of an exchange of tokens",
+    CAUSE = "cause": "Why settings were pushed",
+    OF = "of": "Of what there was drift",
+    READY = "ready": "The status of the condition `Ready`",
+    REASON = "reason": "The reason of the condition `Ready`",
+    RETRIED = "retried": "Whether another run of the same request follows one that ended",
+    VERSION = "version": "The operator's version",
+}
 
 /// What is there in place of a reason that only another version of the operator knows, or somebody else has written.
 pub const OTHER: &str = "Other";

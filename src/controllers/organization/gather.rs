@@ -81,7 +81,7 @@ pub async fn gather(organization: &Organization, context: &Context) -> Result<(I
         return Ok((inputs, None));
     }
     // A rejected token closes the budget's gate; only this can find out that it is accepted again.
-    let was_rejected = connection.governor.snapshot().gate == Gate::Rejected;
+    let was_rejected = connection.governor.gate() == Gate::Rejected;
     let admission = if was_rejected {
         Admission::Granted(Permit::unlimited())
     } else {
@@ -150,7 +150,7 @@ async fn credential(
     let governor = budget(&wanted.identity(&key));
     let current = context.connections.get(&key);
     let is_accepted = current.as_ref().is_some_and(|current| current.is_accepted());
-    let is_rejected = governor.snapshot().gate == Gate::Rejected;
+    let is_rejected = governor.gate() == Gate::Rejected;
     Ok(match keyless::obtain(&wanted, context, this, &governor, is_accepted).await? {
         Obtained::Token(token, renewal) => {
             (inputs.token, inputs.renewal) = (Token::Found, renewal);
@@ -261,7 +261,7 @@ fn is_due(organization: &Organization, context: &Context, inputs: &Inputs, conne
         find(&status.conditions, types::RECONCILING).is_some() || find(&status.conditions, PAUSE_APPLIED).is_some()
     });
     !connection.is_accepted()
-        || connection.governor.snapshot().gate == Gate::Rejected
+        || connection.governor.gate() == Gate::Rejected
         || (unfinished && !inputs.suspended)
         || waited
         || status.and_then(|status| status.observed_generation) != Some(inputs.generation)

@@ -167,7 +167,7 @@ pub async fn obtain(
     let (key, now) = (this.key(), Instant::now());
     let identity = wanted.identity(&key);
     let (held, is_doubted) = context.keyless.get(&key, &identity).unzip();
-    let is_rejected = governor.snapshot().gate == Gate::Rejected;
+    let is_rejected = governor.gate() == Gate::Rejected;
     let is_due = held.as_ref().is_none_or(|held| {
         // One that was rejected from the beginning is not exchanged again and again.
         let is_old = is_accepted || is_doubted == Some(true) || now - held.at >= context.timings.resync;

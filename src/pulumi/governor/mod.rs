@@ -60,7 +60,7 @@ pub enum Admission {
     Ticket,
 }
 
-/// What a budget looks like from outside, for metrics and status.
+/// What a budget looks like from outside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GovernorSnapshot {
     /// Whole units that could be granted now.
